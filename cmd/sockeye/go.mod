@@ -1,0 +1,7 @@
+module github.com/sockeye-io/sockeye/cmd/sockeye
+
+go 1.26.0
+
+require github.com/sockeye-io/sockeye v0.0.0
+
+replace github.com/sockeye-io/sockeye => ../..
