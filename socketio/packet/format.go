@@ -1,0 +1,20 @@
+package packet
+
+// A Format is how packets are written. Everything in this package works on the JSON form; a connection of another
+// format is translated where its frames come in (by the [Decoder]) and go out (by [Format.Frames]).
+type Format uint8
+
+const (
+	// JSON is the default format, that of socket.io-parser.
+	JSON Format = iota
+	// Msgpack is the format of socket.io-msgpack-parser: one binary frame for a packet, attachments included.
+	Msgpack
+)
+
+// String returns "json" or "msgpack".
+func (f Format) String() string {
+	if f == Msgpack {
+		return "msgpack"
+	}
+	return "json"
+}
