@@ -1,0 +1,1 @@
+throw new Error("the browser client has not been built yet: go run ./web/bundle");
