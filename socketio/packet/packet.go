@@ -118,6 +118,9 @@ var (
 // packet that contains it.
 var ErrPlaceholder = errors.New("placeholder refers to no attachment")
 
+// ErrReader is returned for a value with an [io.Reader] in it.
+var ErrReader = errors.New("an io.Reader can't be sent: read it first, and send the bytes")
+
 // Reserved reports whether name is kept for the library's own use and can be neither emitted nor received.
 func Reserved(name string) bool {
 	switch name {
