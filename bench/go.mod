@@ -2,6 +2,9 @@ module github.com/sockeye-io/sockeye/bench
 
 go 1.26.0
 
-require github.com/sockeye-io/sockeye v0.0.0
+require (
+	github.com/gobwas/ws v1.5.0
+	github.com/sockeye-io/sockeye v0.0.0
+)
 
 replace github.com/sockeye-io/sockeye => ..

@@ -1,0 +1,237 @@
+//go:build linux
+
+// Package load is the benchmark's load generator: Socket.IO clients over WebSocket and long-polling, thousands of them
+// in one goroutine, that check every answer and read the server's processor time and memory from /proc.
+//
+// Only the server's own costs are reported. The generator shares the machine's cores with it, so throughput and latency
+// are those of the pair; the processor time per operation is the figure to compare.
+package load
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// Mode names a kind of load.
+type Mode string
+
+const (
+	// Connect opens Clients WebSocket connections, Parallel at a time, each up to the answer to its Socket.IO CONNECT,
+	// and leaves them open. An operation is one of them. With Settle it then waits and reads the memory they take.
+	Connect Mode = "connect"
+	// Idle is Connect with Settle, and a collection of garbage first where Config.Collect allows it.
+	Idle Mode = "idle"
+	// Echo has InFlight events with acknowledgement under way on each of Clients connections. An operation is one
+	// acknowledged event.
+	Echo Mode = "echo"
+	// Broadcast has one client send events that the server emits to all Clients, InFlight of them under way: the next
+	// is sent when all have received the oldest. An operation is one delivery to one client.
+	Broadcast Mode = "broadcast"
+	// Rooms is Broadcast in rooms of RoomSize clients, each with a sender of its own.
+	Rooms Mode = "rooms"
+	// Polling is Echo over long-polling with one event in flight: a GET that waits, a POST that brings the event.
+	Polling Mode = "polling"
+)
+
+// Modes lists every mode.
+var Modes = []Mode{Idle, Connect, Echo, Broadcast, Rooms, Polling}
+
+// Config says what to do. Zero values stand for the default in each comment.
+type Config struct {
+	Mode     Mode
+	Addr     string        // host:port of the server
+	PID      int           // the server's process; 0: its costs are not measured
+	Clients  int           // 100; Broadcast and Rooms 1,000; Connect and Idle 10,000
+	InFlight int           // 1; at most 64
+	RoomSize int           // 10
+	Parallel int           // connects under way at a time: 32
+	Payload  int           // bytes in each message's string: 64; at least 16
+	Warmup   time.Duration // load before the measured part: 500 ms
+	Duration time.Duration // the measured part: 2 s
+	Patience time.Duration // for one connect, and for the last answers at the end: 10 s
+	Settle   time.Duration // Connect: wait before memory is read; 0: it isn't read
+	Collect  bool          // the server answers SIGUSR2 with a garbage collection; another dies of it
+}
+
+// Result is what a run found.
+type Result struct {
+	Mode     Mode
+	Clients  int
+	InFlight int
+	Ops      uint64        // operations in the measured part
+	Elapsed  time.Duration // of the measured part
+	CPU      time.Duration // the server's processor time in it, user and system
+	P50, P99 time.Duration // from sending a message to its answer or delivery; Connect: from dialling to CONNECT
+	Lost     int           // messages never answered or delivered, or connections that failed
+	Wrong    int           // answers out of order, to another's message, or damaged
+	Failure  string        // the first thing that went wrong
+	// Memory of Idle and of Connect with Settle, in bytes per client over what the server took before: after Settle as
+	// it is, and after a collection (0 without Config.Collect).
+	RSS, RSSCollected float64
+}
+
+// CPUPerOp is the server's processor time for one operation.
+func (r *Result) CPUPerOp() time.Duration {
+	if r.Ops == 0 {
+		return 0
+	}
+	return r.CPU / time.Duration(r.Ops)
+}
+
+// OK reports whether every message came where it should, and none twice.
+func (r *Result) OK() bool { return r.Lost == 0 && r.Wrong == 0 && r.Failure == "" }
+
+func (c Config) withDefaults() (Config, error) {
+	def := func(p *int, v int) {
+		if *p == 0 {
+			*p = v
+		}
+	}
+	switch c.Mode {
+	case Connect, Idle:
+		def(&c.Clients, 10000)
+	case Broadcast, Rooms:
+		def(&c.Clients, 1000)
+	case Echo, Polling:
+		def(&c.Clients, 100)
+	default:
+		return c, fmt.Errorf("unknown mode %q", c.Mode)
+	}
+	def(&c.InFlight, 1)
+	def(&c.RoomSize, 10)
+	def(&c.Parallel, 32)
+	def(&c.Payload, 64)
+	defTime := func(p *time.Duration, v time.Duration) {
+		if *p == 0 {
+			*p = v
+		}
+	}
+	defTime(&c.Warmup, 500*time.Millisecond)
+	defTime(&c.Duration, 2*time.Second)
+	defTime(&c.Patience, 10*time.Second)
+	if c.Mode == Idle {
+		defTime(&c.Settle, time.Second)
+	}
+	if c.InFlight < 1 || c.InFlight > maxInFlight {
+		return c, fmt.Errorf("in flight: %d is not between 1 and %d", c.InFlight, maxInFlight)
+	}
+	if c.Clients < 1 || c.Parallel < 1 || c.RoomSize < 1 {
+		return c, errors.New("clients, parallel and room size must be positive")
+	}
+	return c, nil
+}
+
+// Run does what cfg says. The error is about this side (a bad address, no descriptors left, a server that refuses
+// everybody before the measured part); what the server does wrong under load is in the result.
+func Run(cfg Config) (*Result, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	tcp, err := net.ResolveTCPAddr("tcp", cfg.Addr)
+	if err != nil {
+		return nil, err
+	}
+	addr := tcp.AddrPort()
+	t := target{addr: netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()), host: cfg.Addr}
+	fill, err := newPayload(cfg.Payload)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{cfg: cfg, target: t, payload: fill, server: process{cfg.PID}}
+	r.result = Result{Mode: cfg.Mode, Clients: cfg.Clients, InFlight: cfg.InFlight}
+	switch cfg.Mode {
+	case Connect, Idle:
+		err = r.connect()
+	case Echo:
+		err = r.echo()
+	case Broadcast:
+		err = r.broadcast()
+	case Rooms:
+		err = r.rooms()
+	case Polling:
+		err = r.polling()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", cfg.Mode, err)
+	}
+	return &r.result, nil
+}
+
+const maxInFlight = 64
+
+// run is one run's state that all modes share.
+type run struct {
+	cfg     Config
+	target  target
+	payload payload
+	server  process
+	result  Result
+
+	ops      uint64
+	latency  histogram
+	stopping bool // send nothing new
+	scratch  []byte
+	frame    []byte
+}
+
+// measure runs warm-up, the measured part and the end of a load that is already going. missing returns how many
+// answers are still to come.
+func (r *run) measure(l *loop, missing func() int) error {
+	l.run(r.cfg.Warmup)
+	r.latency.reset()
+	ops, start := r.ops, l.clock()
+	cpu, err := r.server.cpu()
+	if err != nil {
+		return err
+	}
+	l.run(r.cfg.Duration)
+	cpuEnd, err := r.server.cpu()
+	if err != nil {
+		return err
+	}
+	r.result.CPU = cpuEnd - cpu
+	r.result.Elapsed = l.clock() - start
+	r.result.Ops = r.ops - ops
+	r.result.P50, r.result.P99 = r.latency.quantile(0.50), r.latency.quantile(0.99)
+	r.stopping = true
+	if !l.runUntil(r.cfg.Patience, func() bool { return missing() == 0 }) {
+		r.result.Lost += missing()
+		r.fail(fmt.Errorf("%d messages lost", missing()))
+	}
+	return nil
+}
+
+// fail keeps the first thing that went wrong.
+func (r *run) fail(err error) {
+	if r.result.Failure == "" && err != nil {
+		r.result.Failure = err.Error()
+	}
+}
+
+// wrong counts an answer that is not what was asked for.
+func (r *run) wrong(err error) {
+	r.result.Wrong++
+	r.fail(err)
+}
+
+// swarm connects the clients of a mode.
+func (r *run) swarm() (*swarm, error) {
+	s, err := newSwarm(r.target)
+	if err != nil {
+		return nil, err
+	}
+	lost, err := s.connectAll(r.cfg.Clients, r.cfg.Parallel, r.cfg.Patience)
+	if err == nil && lost > 0 {
+		err = fmt.Errorf("%d of %d clients can't connect: %w", lost, r.cfg.Clients, s.failure)
+	}
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	s.onLost = func(*client) { r.fail(fmt.Errorf("a connection ended: %w", s.failure)) }
+	return s, nil
+}
