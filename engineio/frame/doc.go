@@ -10,7 +10,7 @@
 //     request or response, packets in text form joined by [Separator].
 //   - record ([AppendRecord], [Records]): the streaming transport, each packet in
 //     text form ended by [Separator].
-//   - event ([AppendSSE], [Events]): the streaming transport as Server-Sent Events.
+//   - event ([AppendSSE], [AppendSSEText], [Events]): the streaming transport as Server-Sent Events.
 //   - WebTransport ([AppendWebTransport], [DecodeWebTransport]): length-prefixed
 //     binary frames on one bidirectional stream.
 //

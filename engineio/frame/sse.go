@@ -7,22 +7,34 @@ import "bytes"
 const escapedEvent = "e"
 
 // AppendSSE appends p to dst as a Server-Sent Event.
-//
-// The text form of p becomes the event's data, a "data" line for each of its lines.
-// Carriage returns and NUL do not survive that, so a packet with one of
-// them goes out as an event named "e", with "%", CR, LF and NUL written as %25,
-// %0D, %0A and %00.
 func AppendSSE(dst []byte, p Packet) []byte {
-	if !p.Binary && (bytes.IndexByte(p.Data, '\r') >= 0 || bytes.IndexByte(p.Data, 0) >= 0) {
-		return appendEscapedSSE(dst, p)
-	}
-	dst = append(dst, "data: "...)
 	if p.Binary {
+		dst = append(dst, "data: "...)
 		dst = AppendPacket(dst, p)
 		return append(dst, "\n\n"...)
 	}
-	dst = append(dst, '0'+byte(p.Type))
-	rest := p.Data
+	return appendSSE(dst, '0'+byte(p.Type), p.Data)
+}
+
+// AppendSSEText is AppendSSE for a packet that is already in text form. An empty
+// text, which is no packet, appends nothing.
+//
+// The text becomes the event's data, a "data" line for each of its lines. Carriage
+// returns and NUL do not survive that, so a text with one of them goes out as an
+// event named "e", with "%", CR, LF and NUL written as %25, %0D, %0A and %00.
+func AppendSSEText(dst, text []byte) []byte {
+	if len(text) == 0 {
+		return dst
+	}
+	return appendSSE(dst, text[0], text[1:])
+}
+
+func appendSSE(dst []byte, first byte, rest []byte) []byte {
+	if bytes.IndexByte(rest, '\r') >= 0 || bytes.IndexByte(rest, 0) >= 0 {
+		return appendEscapedSSE(dst, first, rest)
+	}
+	dst = append(dst, "data: "...)
+	dst = append(dst, first)
 	for {
 		line, after, more := bytes.Cut(rest, newline)
 		dst = append(dst, line...)
@@ -34,10 +46,10 @@ func AppendSSE(dst []byte, p Packet) []byte {
 	}
 }
 
-func appendEscapedSSE(dst []byte, p Packet) []byte {
+func appendEscapedSSE(dst []byte, first byte, rest []byte) []byte {
 	dst = append(dst, "event: "+escapedEvent+"\ndata: "...)
-	dst = append(dst, '0'+byte(p.Type))
-	for _, c := range p.Data {
+	dst = append(dst, first)
+	for _, c := range rest {
 		switch c {
 		case '%':
 			dst = append(dst, "%25"...)

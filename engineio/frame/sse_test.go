@@ -26,6 +26,15 @@ func TestAppendSSE(t *testing.T) {
 		if got := frame.AppendSSE([]byte("x"), c.packet); string(got) != "x"+c.want {
 			t.Errorf("AppendSSE(%q) = %q, want %q", c.packet.Data, got[1:], c.want)
 		}
+		if got := frame.AppendSSEText([]byte("x"), frame.AppendPacket(nil, c.packet)); string(got) != "x"+c.want {
+			t.Errorf("AppendSSEText(%q) = %q, want %q", c.packet.Data, got[1:], c.want)
+		}
+	}
+}
+
+func TestAppendSSETextOfNothing(t *testing.T) {
+	if got := frame.AppendSSEText([]byte("x"), nil); string(got) != "x" {
+		t.Errorf("got %q", got)
 	}
 }
 
