@@ -1,0 +1,143 @@
+package engineio
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/sockeye-io/sockeye/engineio/frame"
+)
+
+// hold is the part that polling and streaming share: a GET of the client's
+// that waits in a handler until there is something to write. All fields are
+// guarded by Session.mu.
+type hold struct {
+	session *Session
+	wake    chan struct{} // capacity 1
+	busy    bool          // a GET is in its handler
+	waiting bool          // it waits, and nobody has woken it yet
+	ended   bool
+	how     endKind
+}
+
+func (h *hold) ready() bool { return h.waiting }
+
+func (h *hold) kick() {
+	h.waiting = false
+	select {
+	case h.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (h *hold) end(how endKind) {
+	s := h.session
+	s.mu.Lock()
+	h.ended, h.how = true, how
+	if h.waiting {
+		h.kick()
+	}
+	s.mu.Unlock()
+}
+
+// enter claims the hold for a GET; false means that another has it, which the
+// protocol forbids.
+func (h *hold) enter() bool {
+	h.session.mu.Lock()
+	defer h.session.mu.Unlock()
+	if h.busy {
+		return false
+	}
+	h.busy = true
+	return true
+}
+
+func (h *hold) leave() {
+	h.session.mu.Lock()
+	h.busy = false
+	h.session.mu.Unlock()
+}
+
+// next is what a held GET is to do.
+type next struct {
+	batch *batch // to write; nil means that there is nothing
+	last  bool   // the transport has ended; final says goodbye
+	final *Message
+	gone  bool // the client has left
+}
+
+// wait returns when there is something to write, the transport has ended, the
+// client has left, or deadline has come; the last with nothing in it. A zero
+// deadline waits as long as it takes, one in the past not at all.
+func (h *hold) wait(r *http.Request, maxPackets, maxBytes int, limit time.Duration, limited bool) next {
+	s := h.session
+	var timer *time.Timer
+	var expired <-chan time.Time
+	for {
+		s.mu.Lock()
+		if h.ended {
+			s.mu.Unlock()
+			return next{last: true, final: h.goodbye()}
+		}
+		if b := s.take(maxPackets, maxBytes); b != nil {
+			s.mu.Unlock()
+			return next{batch: b}
+		}
+		if limited && limit <= 0 {
+			s.mu.Unlock()
+			return next{}
+		}
+		if s.upgrading() && (!limited || limit > noopInterval) {
+			limit, limited = noopInterval, true
+			if timer != nil {
+				timer.Stop()
+				timer = nil
+			}
+		}
+		h.waiting = true
+		s.mu.Unlock()
+		if limited && timer == nil {
+			timer = time.NewTimer(limit)
+			expired = timer.C
+			defer timer.Stop()
+		}
+		timedOut := false
+		select {
+		case <-h.wake:
+		case <-r.Context().Done():
+			s.mu.Lock()
+			h.waiting = false
+			s.mu.Unlock()
+			return next{gone: true}
+		case <-expired:
+			timedOut = true
+		}
+		s.mu.Lock()
+		h.waiting = false
+		upgrading := s.upgrading() && s.queue == nil && !h.ended
+		s.mu.Unlock()
+		if upgrading {
+			return next{} // woken by the probe: let the GET go
+		}
+		if timedOut {
+			limit = 0
+		}
+	}
+}
+
+// goodbye is the packet that ends the last GET: close, unless the client asked
+// for it or goes on elsewhere.
+func (h *hold) goodbye() *Message {
+	if h.how == endAbort {
+		return closeMessage
+	}
+	return noopMessage
+}
+
+// drained ends a closing session whose last packet, the close packet, has been
+// written.
+func (s *Session) drained(b *batch) {
+	last := b.messages[len(b.messages)-1]
+	if last.kind == frame.Close {
+		s.finish(ReasonForcedClose, nil, endAbort)
+	}
+}

@@ -1,0 +1,86 @@
+//go:build unix
+
+package engineio
+
+import (
+	"io"
+	"net"
+	"syscall"
+)
+
+// rawConn returns access to the descriptor behind a plain TCP or unix
+// connection, or nil.
+func rawConn(conn net.Conn) syscall.RawConn {
+	var sc syscall.Conn
+	switch c := conn.(type) {
+	case *net.TCPConn:
+		sc = c
+	case *net.UnixConn:
+		sc = c
+	default:
+		return nil // a wrapper may count, encrypt or delay
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	return raw
+}
+
+// readRaw reads frames until the connection ends. Between messages nothing but
+// the goroutine's stack is held: a buffer is taken when there is something to
+// read.
+//
+// Everything happens within one call of RawConn.Read, which also means that the
+// connection must not be closed from in here: closing waits for the call to
+// return.
+func (c *webSocket) readRaw() error {
+	var failure error
+	err := c.raw.Read(func(fd uintptr) bool {
+		for {
+			b := readBuffers.Get().(*readBuffer)
+			n, err := syscall.Read(int(fd), b.bytes[:])
+			if n > 0 {
+				c.feed(b, b.bytes[:n])
+			}
+			readBuffers.Put(b)
+			switch {
+			case n > 0:
+				continue
+			case err == syscall.EINTR:
+				continue
+			case err == syscall.EAGAIN:
+				return false
+			case err != nil:
+				failure = err
+			default:
+				failure = io.EOF
+			}
+			return true
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return failure
+}
+
+// writeFD writes what the kernel takes at once.
+func writeFD(fd uintptr, p []byte) (int, error) {
+	written := 0
+	for written < len(p) {
+		n, err := syscall.Write(int(fd), p[written:])
+		if n > 0 {
+			written += n
+		}
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			return written, nil
+		case err != nil:
+			return written, err
+		}
+	}
+	return written, nil
+}

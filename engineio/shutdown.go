@@ -1,0 +1,78 @@
+package engineio
+
+import (
+	"context"
+	"time"
+)
+
+// Close refuses further handshakes with 503 and closes every session at once;
+// what they had queued is discarded.
+func (srv *Server) Close() error {
+	srv.stopped.Store(true)
+	srv.All(func(s *Session) bool {
+		s.finish(ReasonServerShutdown, ErrServerClosed, endAbort)
+		return true
+	})
+	return nil
+}
+
+// Refuse makes the server answer handshakes with 503 and Retry-After, while
+// sessions go on: the first step of taking it out of service.
+func (srv *Server) Refuse() { srv.stopped.Store(true) }
+
+// Shutdown refuses further handshakes and closes the sessions, each after its
+// outbox was written, spread evenly over the time until ctx's deadline, so that
+// the clients do not all reconnect at once. Without a deadline all are closed
+// straight away. It returns nil when every session has ended. When ctx is done
+// first, it ends the rest as Close does and returns ctx's error.
+func (srv *Server) Shutdown(ctx context.Context) error {
+	srv.stopped.Store(true)
+	var sessions []*Session
+	srv.All(func(s *Session) bool {
+		sessions = append(sessions, s)
+		return true
+	})
+	err := srv.closeSpread(ctx, sessions)
+	if err == nil {
+		err = srv.awaitEmpty(ctx)
+	}
+	if err != nil {
+		_ = srv.Close() // never fails
+		return err
+	}
+	return nil
+}
+
+// closeSpread closes sessions in even steps over the first four fifths of the
+// time there is; the rest is for the last ones to fetch what is theirs.
+func (srv *Server) closeSpread(ctx context.Context, sessions []*Session) error {
+	var step time.Duration
+	if deadline, ok := ctx.Deadline(); ok && len(sessions) > 0 {
+		step = time.Until(deadline) * 4 / 5 / time.Duration(len(sessions))
+	}
+	start := time.Now()
+	for i, s := range sessions {
+		if wait := time.Until(start.Add(time.Duration(i) * step)); wait > time.Millisecond {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(wait):
+			}
+		}
+		s.close(ReasonServerShutdown)
+	}
+	return nil
+}
+
+func (srv *Server) awaitEmpty(ctx context.Context) error {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for srv.Sessions() > 0 {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+	return nil
+}
