@@ -1,36 +1,62 @@
 package event
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
 
-// A Listener is what events can be listened to on: a server's socket or a client's.
-type Listener interface {
-	On(name string, h Handler) Subscription
+	"github.com/sockeye-io/sockeye/socketio/packet"
+)
+
+// An Event is the declaration of an event with contents of type T: one argument on the wire. There are three
+// exceptions: struct{} is sent as no argument, and whatever comes is accepted; a [Pair] is two arguments and a [Triple]
+// three. A null that comes in leaves T as its zero value; an argument that is missing is an error.
+//
+// Declare it once, in a package that both sides import, or twice with equal names.
+type Event[T any] struct {
+	name string
 }
 
-// An Emitter is what events can be emitted to: a socket, a room, a namespace.
-type Emitter interface {
-	Emit(name string, args ...any) error
+// New declares an event. It panics if the name is one of those reserved for the library: connect, connect_error,
+// disconnect, disconnecting, newListener and removeListener.
+func New[T any](name string) Event[T] {
+	checkName(name)
+	return Event[T]{name}
 }
 
-// A Caller emits an event and waits for the acknowledgement.
-type Caller interface {
-	EmitWithAck(ctx context.Context, name string, args ...any) (*Ack, error)
+func checkName(name string) {
+	if packet.Reserved(name) {
+		panic(fmt.Sprintf("event: the name %q is reserved", name))
+	}
 }
 
-// A ManyCaller emits an event to many and collects their acknowledgements. It may return some together with an error.
-type ManyCaller interface {
-	EmitWithAck(ctx context.Context, name string, args ...any) ([]*Ack, error)
+// Name returns the name of the event.
+func (e Event[T]) Name() string { return e.name }
+
+// On calls h for every event of this name that l receives. An event whose contents are not a T does not reach h: l is
+// told by an error that is [ErrArgument].
+func (e Event[T]) On(l Listener, h func(ctx context.Context, v T) error) Subscription {
+	return l.On(e.name, func(ctx context.Context, m *Message) error {
+		var v T
+		if err := m.Bind(targets(&v)...); err != nil {
+			return failed(m, err)
+		}
+		if err := h(ctx, v); err != nil {
+			return failed(m, err)
+		}
+		return nil
+	})
 }
 
-// A Subscription is what a Listener returns. Closing it removes the listener. The zero value is valid and does nothing.
-type Subscription struct {
-	s *subscription
+// failed answers m with err, and returns what the listener is told.
+func failed(m *Message, err error) error {
+	if failErr := m.Fail(err); failErr != nil {
+		return errors.Join(err, failErr)
+	}
+	return err
 }
 
-type subscription struct{ close func() }
-
-// NewSubscription is for implementations of [Listener]. Close is called at most once.
-func NewSubscription(close func()) Subscription { return Subscription{&subscription{close}} }
-
-// Close removes the listener. Further calls do nothing.
-func (s Subscription) Close() {}
+// Emit sends v to whoever to stands for.
+func (e Event[T]) Emit(to Emitter, v T) error {
+	return to.Emit(e.name, values(&v)...)
+}

@@ -77,6 +77,7 @@ func feed(d *Decoder, frame any) (Packet, bool, error) {
 
 // What Node takes and we refuse; see Decoder.
 var stricter = map[string]error{
+	"":                              ErrType, // to Node a CONNECT
 	"2":                             ErrPayload,
 	"3":                             ErrPayload,
 	"212":                           ErrPayload,
