@@ -134,10 +134,12 @@ func (h *hold) goodbye() *Message {
 }
 
 // drained ends a closing session whose last packet, the close packet, has been
-// written.
-func (s *Session) drained(b *batch) {
+// written, and reports whether it did.
+func (s *Session) drained(b *batch) bool {
 	last := b.messages[len(b.messages)-1]
-	if last.kind == frame.Close {
-		s.finish(ReasonForcedClose, nil, endAbort)
+	if last.kind != frame.Close {
+		return false
 	}
+	s.finish(ReasonForcedClose, nil, endAbort)
+	return true
 }

@@ -95,8 +95,11 @@ func (t *streaming) stream(w http.ResponseWriter, q *request, first []*Message) 
 			t.lost(err)
 			return
 		}
-		s.drained(n.batch)
+		ended := s.drained(n.batch)
 		n.batch.release()
+		if ended {
+			return
+		}
 		if out.written >= opts.StreamMaxBytes {
 			_ = out.write([]*Message{noopMessage})
 			return
