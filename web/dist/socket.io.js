@@ -2,12 +2,10 @@
 "use strict";
 (() => {
   var __defProp = Object.defineProperty;
-  var __defNormalProp = (obj, key, value) => key in obj ? __defProp(obj, key, { enumerable: true, configurable: true, writable: true, value }) : obj[key] = value;
   var __export = (target, all) => {
     for (var name in all)
       __defProp(target, name, { get: all[name], enumerable: true });
   };
-  var __publicField = (obj, key, value) => __defNormalProp(obj, typeof key !== "symbol" ? key + "" : key, value);
 
   // src/index.ts
   var index_exports = {};
@@ -26,7 +24,7 @@
   // src/emitter.ts
   var Emitter = class {
     constructor() {
-      __publicField(this, "_listeners", /* @__PURE__ */ Object.create(null));
+      this._listeners = /* @__PURE__ */ Object.create(null);
     }
     /** Adds a listener. */
     on(event, listener) {
@@ -146,20 +144,20 @@
      */
     constructor(message, description, context) {
       super(message);
-      __publicField(this, "description", description);
-      __publicField(this, "context", context);
-      __publicField(this, "type", "TransportError");
+      this.description = description;
+      this.context = context;
+      this.type = "TransportError";
     }
   };
   var Transport = class {
     constructor(name, host, options) {
-      __publicField(this, "name", name);
-      __publicField(this, "host", host);
-      __publicField(this, "options", options);
+      this.name = name;
+      this.host = host;
+      this.options = options;
       /** Whether send may be called. The engine sets it first, a transport that is busy clears it for that time. */
-      __publicField(this, "ready", false);
+      this.ready = false;
       /** Whether packets sent in one go travel together, so that waiting for more of them pays. */
-      __publicField(this, "batches", false);
+      this.batches = false;
     }
     /** Whether packets can still arrive after pause was granted, until the transport has ended. */
     get trailing() {
@@ -184,11 +182,10 @@
   var PollingTransport = class extends Transport {
     constructor() {
       super(...arguments);
-      __publicField(this, "batches", true);
-      __publicField(this, "_receiving", false);
-      __publicField(this, "_aborter", new AbortController());
-      __publicField(this, "_ended", false);
-      __publicField(this, "_paused");
+      this.batches = true;
+      this._receiving = false;
+      this._aborter = new AbortController();
+      this._ended = false;
     }
     open() {
       this._receive();
@@ -350,10 +347,6 @@
 
   // src/websocket.ts
   var WebSocketTransport = class extends Transport {
-    constructor() {
-      super(...arguments);
-      __publicField(this, "_ws");
-    }
     open() {
       const { host } = this;
       if (typeof WebSocket === "undefined") return host.ended(this, "transport error", new TransportError("no WebSocket here"));
@@ -405,45 +398,33 @@
   // src/engine.ts
   var defaultOrder = ["websocket", "polling", "streaming"];
   var Engine = class extends Emitter {
-    constructor(_address, _options) {
+    constructor(address, options) {
       super();
-      __publicField(this, "_address", _address);
-      __publicField(this, "_options", _options);
       /** The session, as the server calls it; empty before the handshake. */
-      __publicField(this, "id", "");
-      __publicField(this, "readyState", "opening");
-      /** The transport in use, or being tried. */
-      __publicField(this, "transport");
-      __publicField(this, "maxPayload", 0);
-      __publicField(this, "_key");
-      __publicField(this, "_memory");
-      __publicField(this, "_order");
-      __publicField(this, "_index", 0);
-      __publicField(this, "_failures", []);
-      __publicField(this, "_started", 0);
-      __publicField(this, "_timer");
-      __publicField(this, "_outbox", []);
-      __publicField(this, "_flushing", false);
-      __publicField(this, "_opened", 0);
+      this.id = "";
+      this.readyState = "opening";
+      this.maxPayload = 0;
+      this._index = 0;
+      this._failures = [];
+      this._started = 0;
+      this._outbox = [];
+      this._flushing = false;
+      this._opened = 0;
       /** The promise of the server: a ping every so often, and how late it may be. */
-      __publicField(this, "_interval", 0);
-      __publicField(this, "_patience", 0);
-      __publicField(this, "_deadline", Infinity);
-      __publicField(this, "_active", 0);
-      __publicField(this, "_pingTimer");
-      __publicField(this, "_keepTimer");
-      __publicField(this, "_unlisten", () => {
-      });
-      /** The transport that is being probed, and those to probe after it. */
-      __publicField(this, "_candidate");
-      __publicField(this, "_candidates", []);
-      __publicField(this, "_probing", false);
-      __publicField(this, "_switching", false);
-      /** The transport before the upgrade, while it still delivers; what the new one brings waits for it. */
-      __publicField(this, "_tail");
-      __publicField(this, "_held", []);
-      const { transports: given, remember } = _options;
-      this._key = _address.origin + this._path();
+      this._interval = 0;
+      this._patience = 0;
+      this._deadline = Infinity;
+      this._active = 0;
+      this._unlisten = () => {
+      };
+      this._candidates = [];
+      this._probing = false;
+      this._switching = false;
+      this._held = [];
+      const { transports: given, remember } = options;
+      this._address = address;
+      this._options = options;
+      this._key = address.origin + this._path();
       this._memory = recall(this._key);
       this._order = [...given || defaultOrder];
       const best = this._memory.transport;
@@ -805,10 +786,9 @@
   var Decoder = class extends Emitter {
     constructor() {
       super(...arguments);
-      __publicField(this, "_packet");
-      __publicField(this, "_json", "");
-      __publicField(this, "_missing", 0);
-      __publicField(this, "_attachments", []);
+      this._json = "";
+      this._missing = 0;
+      this._attachments = [];
     }
     add(message) {
       if (typeof message === "string") {
@@ -862,32 +842,26 @@
 
   // src/socket.ts
   var Socket = class extends Emitter {
-    constructor(io3, nsp, _opts = {}) {
+    constructor(io3, nsp, opts = {}) {
       super();
-      __publicField(this, "io", io3);
-      __publicField(this, "nsp", nsp);
-      __publicField(this, "_opts", _opts);
-      /** The name of this socket on the server; undefined while there is no connection. */
-      __publicField(this, "id");
-      __publicField(this, "connected", false);
+      this.io = io3;
+      this.nsp = nsp;
+      this.connected = false;
       /** Whether the last connect went on where the connection before it had ended. */
-      __publicField(this, "recovered", false);
-      /** Sent with every connect; may be replaced at any time. */
-      __publicField(this, "auth");
+      this.recovered = false;
       /** Packets that wait for a connection. */
-      __publicField(this, "sendBuffer", []);
+      this.sendBuffer = [];
       /** Events that came before the connect was answered. */
-      __publicField(this, "receiveBuffer", []);
-      __publicField(this, "_wanted", false);
-      __publicField(this, "_session");
-      __publicField(this, "_offset");
-      __publicField(this, "_ids", 0);
-      __publicField(this, "_acks", {});
-      __publicField(this, "_flags", {});
-      __publicField(this, "_queue", []);
-      __publicField(this, "_anyIn", []);
-      __publicField(this, "_anyOut", []);
-      this.auth = _opts.auth;
+      this.receiveBuffer = [];
+      this._wanted = false;
+      this._ids = 0;
+      this._acks = {};
+      this._flags = {};
+      this._queue = [];
+      this._anyIn = [];
+      this._anyOut = [];
+      this._opts = opts;
+      this.auth = opts.auth;
     }
     get disconnected() {
       return !this.connected;
@@ -1190,26 +1164,15 @@
   var Manager = class extends Emitter {
     constructor(uri, opts) {
       super();
-      __publicField(this, "uri");
-      /** The options, which count again with every new connection. */
-      __publicField(this, "opts");
-      __publicField(this, "nsps", {});
-      /** The connection, or the last one. */
-      __publicField(this, "engine");
+      this.nsps = {};
       /** What was tried so far and how it went, the oldest first, at most 100 entries. */
-      __publicField(this, "transports", []);
+      this.transports = [];
       /** @internal */
-      __publicField(this, "_reconnecting", false);
-      __publicField(this, "_address");
-      __publicField(this, "_state", "closed");
-      /** The engine that may speak to us. One that was given up may still be sending its last packets. */
-      __publicField(this, "_current");
-      __publicField(this, "_attempts", 0);
-      __publicField(this, "_stopped", false);
-      __publicField(this, "_timer");
-      __publicField(this, "_encoder");
-      __publicField(this, "_decoder");
-      __publicField(this, "_watchers", /* @__PURE__ */ new Set());
+      this._reconnecting = false;
+      this._state = "closed";
+      this._attempts = 0;
+      this._stopped = false;
+      this._watchers = /* @__PURE__ */ new Set();
       if (uri && typeof uri === "object") opts = uri;
       else this.uri = uri;
       this._address = parseAddress(this.uri);

@@ -42,6 +42,8 @@ export class Engine extends Emitter implements TransportHost {
   transport!: Transport;
   maxPayload = 0;
 
+  private _address: Address;
+  private _options: ManagerOptions;
   private _key: string;
   private _memory: Memory;
   private _order: string[];
@@ -71,13 +73,12 @@ export class Engine extends Emitter implements TransportHost {
   private _tail?: Transport;
   private _held: Frame[] = [];
 
-  constructor(
-    private _address: Address,
-    private _options: ManagerOptions,
-  ) {
+  constructor(address: Address, options: ManagerOptions) {
     super();
-    const { transports: given, remember } = _options;
-    this._key = _address.origin + this._path();
+    const { transports: given, remember } = options;
+    this._address = address;
+    this._options = options;
+    this._key = address.origin + this._path();
     this._memory = recall(this._key);
     this._order = [...(given || defaultOrder)];
     const best = this._memory.transport;

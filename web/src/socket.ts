@@ -76,6 +76,7 @@ export class Socket<
   /** Events that came before the connect was answered. */
   receiveBuffer: any[][] = [];
 
+  private _opts: SocketOptions;
   private _wanted = false;
   private _session?: string;
   private _offset?: string;
@@ -90,10 +91,11 @@ export class Socket<
     /** The connection that the socket shares with those of other namespaces. */
     readonly io: Manager,
     readonly nsp: string,
-    private _opts: SocketOptions = {},
+    opts: SocketOptions = {},
   ) {
     super();
-    this.auth = _opts.auth;
+    this._opts = opts;
+    this.auth = opts.auth;
   }
 
   get disconnected(): boolean {
