@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/gobwas/ws v1.5.0
 	github.com/sockeye-io/sockeye v0.0.0
+	go.uber.org/goleak v1.3.0
 )
 
 replace github.com/sockeye-io/sockeye => ..

@@ -1,0 +1,158 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// server is a program that follows the benchmark's contract: see README.md.
+type server struct {
+	name  string
+	title string
+	argv  []string
+}
+
+// prepare builds the Go servers into dir and installs the Node one. A server that this machine can't run is left out,
+// and why is said on log; ours and the floor are never left out.
+func prepare(ctx context.Context, dir string, names []string, log io.Writer) ([]*server, error) {
+	var servers []*server
+	for _, name := range names {
+		s := &server{name: name}
+		var err error
+		switch name {
+		case "floor", "target":
+			s.title = map[string]string{"floor": "floor", "target": "Sockeye"}[name]
+			s.argv = []string{filepath.Join(dir, name)}
+			err = command(ctx, ".", "go", "build", "-o", s.argv[0], "./"+name)
+		case "node":
+			if err = prepareNode(ctx, s); err != nil {
+				fmt.Fprintf(log, "Node is left out: %v\n", err)
+				continue
+			}
+		default:
+			err = errors.New("no such server")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		servers = append(servers, s)
+	}
+	return servers, nil
+}
+
+const nodeDir = "peers/node"
+
+func prepareNode(ctx context.Context, s *server) error {
+	if _, err := exec.LookPath("node"); err != nil {
+		return err
+	}
+	version, err := installedNodePackage()
+	if err != nil {
+		if err := command(ctx, nodeDir, "npm", "ci", "--silent"); err != nil {
+			return err
+		}
+		if version, err = installedNodePackage(); err != nil {
+			return err
+		}
+	}
+	s.title = "Node " + version
+	s.argv = []string{"node", "--expose-gc", filepath.Join(nodeDir, "server.js")}
+	return nil
+}
+
+// installedNodePackage returns the version of socket.io in node_modules, and an error unless it is the one asked for.
+func installedNodePackage() (string, error) {
+	var want struct{ Dependencies map[string]string }
+	var have struct{ Version string }
+	for file, v := range map[string]any{"package.json": &want, "node_modules/socket.io/package.json": &have} {
+		b, err := os.ReadFile(filepath.Join(nodeDir, file))
+		if err == nil {
+			err = json.Unmarshal(b, v)
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	if have.Version != want.Dependencies["socket.io"] {
+		return "", fmt.Errorf("socket.io %s is installed", have.Version)
+	}
+	return have.Version, nil
+}
+
+func command(ctx context.Context, dir string, argv ...string) error {
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", strings.Join(argv, " "), err, out)
+	}
+	return nil
+}
+
+// instance is a running server.
+type instance struct {
+	addr   string
+	cmd    *exec.Cmd
+	output bytes.Buffer
+	exited chan struct{}
+}
+
+// start runs the server on a free port and returns when it accepts connections.
+func (s *server) start(ctx context.Context) (*instance, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	l.Close()
+	i := &instance{addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), exited: make(chan struct{})}
+	i.cmd = exec.CommandContext(ctx, s.argv[0], s.argv[1:]...)
+	i.cmd.Env = append(os.Environ(), "PORT="+strconv.Itoa(port))
+	i.cmd.Stdout, i.cmd.Stderr = &i.output, &i.output
+	if err := i.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		i.cmd.Wait()
+		close(i.exited)
+	}()
+	deadline := time.After(15 * time.Second)
+	for {
+		if c, err := net.Dial("tcp", i.addr); err == nil {
+			c.Close()
+			return i, nil
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-i.exited:
+			return nil, fmt.Errorf("%s ended at its start:\n%s", s.name, i.output.String())
+		case <-deadline:
+			i.stop()
+			return nil, fmt.Errorf("%s doesn't listen on %s:\n%s", s.name, i.addr, i.output.String())
+		}
+	}
+}
+
+// stop ends the server, politely first.
+func (i *instance) stop() {
+	i.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-i.exited:
+	case <-time.After(2 * time.Second):
+		i.cmd.Process.Kill()
+		<-i.exited
+	}
+}
