@@ -49,6 +49,9 @@ func (c *webSocket) readRaw() error {
 				continue
 			case err == syscall.EINTR:
 				continue
+			case err == syscall.EAGAIN && c.in.deep:
+				c.in.deep = false
+				failure = errStackGrown
 			case err == syscall.EAGAIN:
 				return false
 			case err != nil:

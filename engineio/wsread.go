@@ -24,12 +24,20 @@ type wsInput struct {
 	compressed bool
 	current    bool   // this connection is the session's transport, not a candidate
 	draining   bool   // the session has ended; wait for the peer to close
+	deep       bool   // the reader's stack has grown for what may not come again soon
+	batches    uint8  // read so far, up to youth
 	goodbye    []byte // close frame that says what the peer did wrong
 	first      [1]byte
 }
 
 // maxFragments bounds the work that one message can cause.
 const maxFragments = 1 << 14
+
+// youth is how many batches of frames a connection's handshakes take at most:
+// probe, upgrade, and the first messages.
+const youth = 4
+
+var errStackGrown = errors.New("engineio: the reader's stack has grown")
 
 // lingerTimeout is how long a closed connection waits for the peer to close
 // its end. Closing earlier could destroy what the peer has not read yet.
@@ -60,16 +68,30 @@ func (c *webSocket) serve(early []byte, opening bool) {
 		}
 		s.mu.Unlock()
 	}
-	var err error
 	if len(early) > 0 {
 		b := readBuffers.Get().(*readBuffer)
 		c.feed(b, early)
 		readBuffers.Put(b)
 	}
+	c.read()
+}
+
+// read reads until the connection ends.
+//
+// Handling a message takes more than the 2 KB of stack that a goroutine begins
+// with, and a stack that has grown to 4 KB never shrinks to 2 again: a third of
+// what an idle connection costs. So a reader that has done the work of a
+// handshake or a heartbeat leaves waiting for more to a new goroutine.
+func (c *webSocket) read() {
+	var err error
 	if c.raw != nil {
 		err = c.readRaw()
 	} else {
 		err = c.readPlain()
+	}
+	if err == errStackGrown {
+		go c.read()
+		return
 	}
 	_ = c.conn.Close()
 	c.lost(err)
@@ -123,6 +145,10 @@ func (c *webSocket) feed(b *readBuffer, data []byte) {
 	if len(c.in.frame) > 0 {
 		c.in.frame = append(c.in.frame, data...)
 		data = c.in.frame
+	}
+	if c.in.batches < youth {
+		c.in.batches++
+		c.in.deep = true
 	}
 	s.delivery.Lock()
 	for len(data) > 0 && !c.in.draining {
@@ -282,6 +308,7 @@ func (c *webSocket) message(op ws.OpCode, compressed bool, payload []byte) error
 	}
 	s := c.session
 	if c.in.current {
+		c.in.deep = c.in.deep || p.Type == frame.Pong
 		s.receive(p)
 		return nil
 	}
