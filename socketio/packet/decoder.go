@@ -188,10 +188,16 @@ func cutNamespace(data []byte, max int) (name string, rest []byte, err error) {
 	if end > max {
 		return "", nil, ErrNamespace
 	}
-	return intern(bytes.ToValidUTF8(data[:end], replacement)), rest, nil
+	return intern(validUTF8(data[:end])), rest, nil
 }
 
-var replacement = []byte("\uFFFD")
+// validUTF8 returns data with U+FFFD in place of what is not valid UTF-8.
+func validUTF8(data []byte) []byte {
+	if utf8.Valid(data) {
+		return data
+	}
+	return bytes.ToValidUTF8(data, []byte("\uFFFD"))
+}
 
 func cutID(data []byte) (id uint64, has bool, rest []byte, err error) {
 	for i, c := range data {
@@ -210,9 +216,7 @@ func cutID(data []byte) (id uint64, has bool, rest []byte, err error) {
 // checkPayload returns a copy of data, after checking that it is one valid JSON value. Text in it that is not valid
 // UTF-8 is replaced, so that the packet can be sent on as it is.
 func checkPayload(data []byte, maxDepth, attachments int) (jsontext.Value, error) {
-	if !utf8.Valid(data) {
-		data = bytes.ToValidUTF8(data, replacement)
-	}
+	data = validUTF8(data)
 	s := scanner{data: data, depth: maxDepth, attachments: attachments}
 	end, err := s.value(0)
 	if err != nil {

@@ -68,7 +68,11 @@ func (e *encoder) reflected(v any) error {
 	m := pool.Get().(*marshaler)
 	m.text, m.attachments = e.text, e.attachments
 	if err := json.MarshalEncode(m.enc, v); err != nil {
-		return err // the marshaler stays in the middle of the value it failed at: it is of no further use
+		// The marshaler stays in the middle of the value it failed at: it is of no further use.
+		if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
+			semantic.ByteOffset = 0 // it counts from the first value that the marshaler wrote in its life
+		}
+		return err
 	}
 	e.text, e.attachments = m.text, m.attachments
 	m.text, m.attachments = nil, nil

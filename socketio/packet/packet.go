@@ -19,7 +19,7 @@
 //     A tag can't change that; use a string for text. A nil one is null.
 //   - <, > and & are not escaped.
 //   - The order of a map's members is not fixed.
-//   - An [io.Reader] is an error: read it first.
+//   - An [io.Reader] is an error: read it first. So is a struct that has fields but exports none, such as an error.
 //   - Text that is not valid UTF-8, which JavaScript also produces as half a surrogate pair, is read and written with
 //     U+FFFD in place of the invalid part. The peer is not disconnected for it.
 //   - Of several members of one name the last wins, as in JavaScript.
