@@ -323,13 +323,16 @@ func TestPingsDuringBroadcast(t *testing.T) {
 			}
 		}
 	}()
+	// Pongs wait in the outbox like everything else, so they must not be asked for
+	// faster than they are read.
 	ping := compile(ws.MaskFrame(ws.NewPingFrame(nil)))
+	outstanding := make(chan struct{}, 100)
 	go func() {
 		for {
 			select {
 			case <-done:
 				return
-			default:
+			case outstanding <- struct{}{}:
 				c.write(ping)
 			}
 		}
@@ -337,6 +340,7 @@ func TestPingsDuringBroadcast(t *testing.T) {
 	for want := 0; want < total; {
 		f := c.next()
 		if f.Header.OpCode == ws.OpPong {
+			<-outstanding
 			continue
 		}
 		if string(f.Payload) != fmt.Sprint("4", want) {
