@@ -32,7 +32,7 @@ lint: vet ## vet and golangci-lint (the first time takes minutes: it is built)
 	@for m in $(MODULES); do echo "golangci-lint $$m"; (cd $$m && $(GOLANGCI) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
 
 bench: ## measure against the floor and Node, in about six minutes; writes docs/benchmarks.md
-	cd bench && go run . -markdown ../docs/benchmarks.md -chart ../docs/images/benchmarks
+	cd bench && go run . -docs ../docs
 
 bench-quick: ## the same in a minute and a half, for the terminal only
 	cd bench && go run . -quick
