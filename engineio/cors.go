@@ -74,7 +74,7 @@ func matchOrigin(pattern, origin string) bool {
 	}
 	origin = strings.ToLower(origin)
 	return strings.HasPrefix(origin, strings.ToLower(before)) && strings.HasSuffix(origin, strings.ToLower(after)) &&
-		!strings.Contains(origin[len(before):len(origin)-len(after)], "/")
+		!strings.ContainsAny(origin[len(before):len(origin)-len(after)], "/@?#\\")
 }
 
 // apply adds the CORS headers, in the way of the cors package for Node, and

@@ -278,6 +278,16 @@ func (s *server) nextPeer() *peer {
 	return p
 }
 
+// peerOf skips sessions that a test has opened and forgotten.
+func (s *server) peerOf(sid string) *peer {
+	s.t.Helper()
+	for {
+		if p := s.nextPeer(); p.ID() == sid {
+			return p
+		}
+	}
+}
+
 // withoutDeadline hides a method that rapid calls if there is one, and that must not be
 // called inside a bubble.
 type withoutDeadline struct{ testing.TB }
@@ -454,7 +464,8 @@ func (s *server) poll(extra ...string) *poller {
 	if r.status != 200 {
 		s.t.Fatalf("handshake: %v", r)
 	}
-	return &poller{s, sidOf(s.t, r.body), r.body, s.nextPeer()}
+	sid := sidOf(s.t, r.body)
+	return &poller{s, sid, r.body, s.peerOf(sid)}
 }
 
 func (p *poller) query() string { return pollingQuery + "&sid=" + url.QueryEscape(p.sid) }

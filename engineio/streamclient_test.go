@@ -115,7 +115,8 @@ func (s *server) streaming(extra string, headers ...string) *streamer {
 	s.t.Helper()
 	st := s.stream(streamQuery+extra, headers...)
 	open := st.next()
-	return &streamer{st, poller{s, sidOf(s.t, open), open, s.nextPeer()}}
+	sid := sidOf(s.t, open)
+	return &streamer{st, poller{s, sid, open, s.peerOf(sid)}}
 }
 
 func (c *streamer) query() string { return streamQuery + "&sid=" + c.sid }

@@ -107,7 +107,7 @@ func (s *server) wsWith(extra string, headers ...string) *wsClient {
 	s.t.Helper()
 	c := s.dialWS(wsQuery+extra, "", headers...)
 	c.sid = sidOf(s.t, string(c.next().Payload))
-	c.peer = s.nextPeer()
+	c.peer = s.peerOf(c.sid)
 	return c
 }
 
