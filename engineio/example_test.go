@@ -11,22 +11,22 @@ import (
 	"github.com/sockeye-io/sockeye/engineio"
 )
 
-// echo sends every message back.
-type echo struct{ session *engineio.Session }
+// echoReceiver sends every message back.
+type echoReceiver struct{ session *engineio.Session }
 
-func (e echo) Message(binary bool, data []byte) {
+func (e echoReceiver) Message(binary bool, data []byte) {
 	if err := e.session.Send(engineio.NewMessage(binary, data)); err != nil {
 		log.Print(err) // closed, or the peer does not read what it asked for
 	}
 }
 
-func (e echo) Closed(reason engineio.CloseReason, err error) {
+func (e echoReceiver) Closed(reason engineio.CloseReason, err error) {
 	log.Printf("session %s ended: %s (%v)", e.session.ID(), reason, err)
 }
 
 // A server that sends every message back, asked over plain long-polling.
 func Example() {
-	server := engineio.NewServer(nil, func(s *engineio.Session) engineio.Receiver { return echo{s} })
+	server := engineio.NewServer(nil, func(s *engineio.Session) engineio.Receiver { return echoReceiver{s} })
 	defer server.Close()
 	mux := http.NewServeMux()
 	mux.Handle("/engine.io/", server)
@@ -34,17 +34,17 @@ func Example() {
 	defer ts.Close()
 
 	url := ts.URL + "/engine.io/?EIO=4&transport=polling"
-	open := body(http.Get(url))
+	open := readAll(http.Get(url))
 	_, sid, _ := strings.Cut(open, `"sid":"`)
 	sid, _, _ = strings.Cut(sid, `"`)
-	fmt.Println(body(http.Post(url+"&sid="+sid, "text/plain", strings.NewReader("4hello"))))
-	fmt.Println(body(http.Get(url + "&sid=" + sid)))
+	fmt.Println(readAll(http.Post(url+"&sid="+sid, "text/plain", strings.NewReader("4hello"))))
+	fmt.Println(readAll(http.Get(url + "&sid=" + sid)))
 	// Output:
 	// ok
 	// 4hello
 }
 
-func body(r *http.Response, err error) string {
+func readAll(r *http.Response, err error) string {
 	if err != nil {
 		log.Fatal(err)
 	}
