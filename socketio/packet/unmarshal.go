@@ -64,6 +64,7 @@ var decodeOptions = json.JoinOptions(
 // A string decoded into a []byte is taken as base64, as in encoding/json. Into a json.RawMessage or a jsontext.Value
 // placeholders go as they are.
 func Unmarshal(v jsontext.Value, attachments [][]byte, dst any) error {
+	v = trimSpace(v)
 	switch dst := dst.(type) {
 	case *string:
 		if dst != nil && len(v) > 0 && v[0] == '"' {
@@ -108,6 +109,14 @@ func Unmarshal(v jsontext.Value, attachments [][]byte, dst any) error {
 	return unmarshalReflected(v, attachments, dst)
 }
 
+func trimSpace(v jsontext.Value) jsontext.Value {
+	v = v[skipSpace(v, 0):]
+	for n := len(v); n > 0 && skipSpace(v[n-1:], 0) > 0; n-- {
+		v = v[:n-1]
+	}
+	return v
+}
+
 func unmarshalString(v jsontext.Value, dst *string) error {
 	s := scanner{data: v}
 	if end, err := s.string(0); err != nil || end != len(v) {
@@ -134,9 +143,10 @@ func smallInt(v []byte) (int, bool) {
 
 // decodeBytes decodes a placeholder, a string of base64, or null.
 func decodeBytes(v jsontext.Value, attachments [][]byte) ([]byte, error) {
-	switch v.Kind() {
-	case 'n':
+	if string(v) == "null" {
 		return nil, nil
+	}
+	switch v.Kind() {
 	case '{':
 		index, ok, err := placeholderIndex(v, len(attachments))
 		if err != nil {
@@ -186,6 +196,9 @@ func placeholderIndex(v jsontext.Value, n int) (index int, ok bool, err error) {
 	}
 	if !found.yes {
 		return 0, false, nil
+	}
+	if end, err := s.value(0); err != nil || end != len(v) {
+		return 0, false, ErrPayload // the loop above doesn't look at what is between the members
 	}
 	index, err = found.index(n)
 	return index, err == nil, err
