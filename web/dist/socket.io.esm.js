@@ -1271,7 +1271,7 @@ var Manager = class extends Emitter {
     this._drop();
     this._attempts = 0;
     this._fire("close", reason, description);
-    for (const socket of Object.values(this.nsps)) socket._onClose(reason, description);
+    for (const socket of this._sockets()) socket._onClose(reason, description);
     this._reconnect();
   }
   _reconnect() {

@@ -191,7 +191,7 @@ export class Manager extends Emitter<ManagerEvents & { [event: string]: any }> {
     this._drop();
     this._attempts = 0;
     this._fire("close", reason, description);
-    for (const socket of Object.values(this.nsps)) socket._onClose(reason, description);
+    for (const socket of this._sockets()) socket._onClose(reason, description);
     this._reconnect();
   }
 
