@@ -77,6 +77,11 @@ func matchOrigin(pattern, origin string) bool {
 		!strings.ContainsAny(origin[len(before):len(origin)-len(after)], "/@?#\\")
 }
 
+// Apply adds the CORS headers to the answer to a request that another handler of
+// the same site answers, and reports whether the request was a preflight, for
+// which nothing is left but the status 204. A nil CORS does nothing.
+func (c *CORS) Apply(h http.Header, r *http.Request) (preflight bool) { return c.apply(h, r) }
+
 // apply adds the CORS headers, in the way of the cors package for Node, and
 // reports whether the request was a preflight and is thereby answered.
 func (c *CORS) apply(h http.Header, r *http.Request) (answered bool) {

@@ -1,0 +1,378 @@
+package socketio
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/sockeye-io/sockeye/engineio"
+	"github.com/sockeye-io/sockeye/event"
+	"github.com/sockeye-io/sockeye/socketio/packet"
+)
+
+// A connection is one Engine.IO session and the sockets that share it, one for each namespace. It is the session's
+// receiver.
+type connection struct {
+	server  *Server
+	session *engineio.Session
+	decoder packet.Decoder // used on the read path only
+
+	mu      sync.Mutex
+	entries []entry
+	timer   *time.Timer // until a namespace is joined, then while attachments are awaited; nil otherwise
+	closed  bool
+	broken  bool // the peer violated the protocol; what it still sends is ignored
+}
+
+// An entry is a namespace of a connection.
+type entry struct {
+	name  string
+	state entryState
+	s     *Socket // nil until the namespace is known, and after it was left
+}
+
+type entryState uint8
+
+const (
+	entryConnecting entryState = iota
+	entryJoined
+	// entryLeft remains after either side left: events of the client that were on their way are no violation.
+	entryLeft
+)
+
+// accept is called by the Engine.IO server with every new session, before anything is read from it.
+func (srv *Server) accept(session *engineio.Session) engineio.Receiver {
+	c := &connection{server: srv, session: session}
+	c.decoder.Limits = srv.limits
+	c.timer = time.AfterFunc(srv.opts.ConnectTimeout, c.connectTimeout)
+	return c
+}
+
+func (c *connection) connectTimeout() {
+	c.mu.Lock()
+	joined := slices.ContainsFunc(c.entries, func(e entry) bool { return e.state == entryJoined })
+	c.mu.Unlock()
+	if !joined {
+		c.server.log.Debug("socketio: no namespace joined in time", "session", c.session.ID())
+		c.session.Close()
+	}
+}
+
+// stopTimer is called with c.mu held.
+func (c *connection) stopTimer() {
+	if c.timer != nil {
+		c.timer.Stop()
+		c.timer = nil
+	}
+}
+
+// find returns the index of the entry for a namespace, or -1. c.mu is held.
+func (c *connection) find(name string) int {
+	for i := range c.entries {
+		if c.entries[i].name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// Message implements [engineio.Receiver].
+func (c *connection) Message(binary bool, data []byte) {
+	if c.broken {
+		return
+	}
+	var p packet.Packet
+	var complete bool
+	var err error
+	if binary {
+		p, complete, err = c.decoder.Binary(data)
+	} else {
+		p, complete, err = c.decoder.Text(data)
+		if err == nil && !complete {
+			c.awaitAttachments()
+		}
+	}
+	switch {
+	case err != nil:
+		c.violation(err)
+	case complete:
+		if binary {
+			c.mu.Lock()
+			c.stopTimer()
+			c.mu.Unlock()
+		}
+		c.receive(&p)
+	}
+}
+
+// awaitAttachments gives the attachments of a packet a time limit.
+func (c *connection) awaitAttachments() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopTimer()
+	c.timer = time.AfterFunc(c.server.opts.Limits.AttachmentTimeout, func() { c.fail(errAttachmentTimeout) })
+}
+
+func (c *connection) receive(p *packet.Packet) {
+	if p.Type == packet.Connect {
+		c.connect(p)
+		return
+	}
+	c.mu.Lock()
+	i := c.find(p.Namespace)
+	var e entry
+	if i >= 0 {
+		e = c.entries[i]
+		if p.Type == packet.Disconnect && e.state == entryConnecting {
+			c.entries[i].state = entryLeft
+		}
+	}
+	c.mu.Unlock()
+	switch {
+	case i < 0, p.Type == packet.ConnectError:
+		c.violation(fmt.Errorf("%w: %v for %q", errViolation, p.Type, p.Namespace))
+	case e.state == entryLeft:
+	case p.Type == packet.Disconnect:
+		if e.s != nil {
+			e.s.leftByClient()
+		}
+	case e.state == entryConnecting:
+		c.violation(fmt.Errorf("%w: %v before the namespace was joined", errViolation, p.Type))
+	case p.Type == packet.Event:
+		if !e.s.receiveEvent(p) {
+			e.s.report(errQueueFull)
+			e.s.close(ReasonQueueFull, errQueueFull)
+			c.broken = true
+			c.session.Close()
+		}
+	case p.Type == packet.Ack:
+		if w := e.s.takeAck(p.ID); p.HasID && w != nil {
+			w.resolve(event.NewAck(p.Data, p.Attachments), nil)
+		}
+	}
+}
+
+// violation ends the connection of a peer that broke the protocol. It runs on the read path.
+func (c *connection) violation(err error) {
+	c.broken = true
+	c.fail(err)
+}
+
+// fail closes the connection and tells its sockets why.
+func (c *connection) fail(err error) {
+	c.server.log.Debug("socketio: closing connection", "session", c.session.ID(), "error", err)
+	sockets := c.sockets()
+	for _, s := range sockets {
+		s.report(err)
+	}
+	if len(sockets) == 0 {
+		c.server.failed(nil, "connection", err)
+	}
+	c.session.Close()
+}
+
+func (c *connection) sockets() []*Socket {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	sockets := make([]*Socket, 0, len(c.entries))
+	for _, e := range c.entries {
+		if e.s != nil {
+			sockets = append(sockets, e.s)
+		}
+	}
+	return sockets
+}
+
+// Closed implements [engineio.Receiver]. The session may call it from within a Send, whose caller may hold locks that
+// the sockets need.
+func (c *connection) Closed(reason engineio.CloseReason, err error) {
+	c.server.work.add()
+	go c.end(Reason(reason), err)
+}
+
+func (c *connection) end(reason Reason, err error) {
+	defer c.server.work.done()
+	if reason == ReasonForcedClose && c.server.closing.Load() {
+		reason = ReasonServerShutdown
+	}
+	c.mu.Lock()
+	c.closed = true
+	c.stopTimer()
+	c.mu.Unlock()
+	for _, s := range c.sockets() {
+		if !s.close(reason, err) {
+			s.cancel() // its middlewares may still be running
+		}
+	}
+}
+
+// connect begins to join a namespace.
+func (c *connection) connect(p *packet.Packet) {
+	c.mu.Lock()
+	i := c.find(p.Namespace)
+	if i < 0 && len(c.entries) >= c.server.opts.Limits.MaxNamespaces {
+		// Make room by forgetting a namespace that was left.
+		i = slices.IndexFunc(c.entries, func(e entry) bool { return e.state == entryLeft && e.s == nil })
+		if i < 0 {
+			c.mu.Unlock()
+			c.refuse(p.Namespace, &ConnectError{Message: "Too many namespaces"})
+			return
+		}
+	}
+	fresh := entry{name: p.Namespace}
+	switch {
+	case i < 0:
+		c.entries = append(c.entries, fresh)
+	case c.entries[i].state == entryLeft && c.entries[i].s == nil:
+		c.entries[i] = fresh
+	default:
+		c.mu.Unlock()
+		c.violation(fmt.Errorf("%w: namespace %q is joined already", errViolation, p.Namespace))
+		return
+	}
+	c.mu.Unlock()
+
+	name, auth := p.Namespace, p.Data
+	ns, undecided := c.server.lookup(name)
+	switch {
+	case ns != nil && len(ns.use.snapshot()) == 0:
+		c.join(ns, auth)
+	case ns == nil && len(undecided) == 0:
+		c.unknown(name)
+	default:
+		c.server.work.add()
+		go func() {
+			defer c.server.work.done()
+			if ns == nil {
+				ns = c.decide(undecided, name, auth)
+			}
+			if ns == nil {
+				c.unknown(name)
+				return
+			}
+			c.join(ns, auth)
+		}()
+	}
+}
+
+// decide asks the functions of [Server.OfFunc] in turn.
+func (c *connection) decide(parents []*Parent, name string, auth jsontext.Value) *Namespace {
+	s := newSocket(c.server.root, c, auth) // only for its context, which ends with the connection
+	c.setSocket(name, s)
+	for _, parent := range parents {
+		var ok bool
+		err := protect(func() (err error) {
+			ok, err = parent.match(s.Context(), name, auth)
+			return err
+		})
+		if err != nil {
+			c.server.log.Warn("socketio: deciding about a namespace", "namespace", name, "error", err)
+			c.server.failed(nil, "OfFunc", err)
+			continue
+		}
+		if ok {
+			return c.server.create(name, parent)
+		}
+	}
+	return nil
+}
+
+// setSocket notes the socket of an entry and reports whether the connection still wants it.
+func (c *connection) setSocket(name string, s *Socket) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := c.find(name)
+	if i < 0 || c.closed || c.entries[i].state != entryConnecting {
+		return false
+	}
+	c.entries[i].s = s
+	return true
+}
+
+// clearSocket forgets the socket of an entry whose namespace was left or refused.
+func (c *connection) clearSocket(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if i := c.find(name); i >= 0 {
+		c.entries[i] = entry{name: name, state: entryLeft}
+	}
+}
+
+func (c *connection) unknown(name string) {
+	c.refuse(name, &ConnectError{Message: "Invalid namespace"})
+	c.clearSocket(name)
+}
+
+// refuse answers that a namespace can't be joined.
+func (c *connection) refuse(name string, err error) {
+	h := packet.Header{Type: packet.ConnectError, Namespace: name}
+	m, encodeErr := encodeValue(h, connectErrorFor(err))
+	if encodeErr != nil {
+		c.server.log.Warn("socketio: data of a ConnectError can't be sent", "namespace", name, "error", encodeErr)
+		m, _ = encodeValue(h, connectErrorBody{Message: err.Error()})
+	}
+	c.session.Send(m)
+}
+
+// join makes a socket in the namespace, if the middlewares agree.
+func (c *connection) join(ns *Namespace, auth jsontext.Value) {
+	name := ns.name
+	for !ns.acquire() { // cleaned up a moment ago
+		ns = c.server.create(name, ns.parent)
+	}
+	s := newSocket(ns, c, auth)
+	recovered := ns.recoverSession(s)
+	if !c.setSocket(name, s) {
+		s.abandon(false)
+		c.clearSocket(name)
+		return
+	}
+	if !recovered || c.server.opts.Recovery.RunMiddlewares {
+		if err := ns.runMiddlewares(s); err != nil {
+			if s.Context().Err() == nil {
+				c.logRefusal(s, err)
+				c.refuse(name, err)
+			}
+			s.abandon(s.Context().Err() == nil)
+			c.clearSocket(name)
+			return
+		}
+	}
+	if !c.admit(s) {
+		s.abandon(false)
+		c.clearSocket(name)
+	}
+}
+
+func (c *connection) logRefusal(s *Socket, err error) {
+	c.server.log.Debug("socketio: middleware refused client", "namespace", s.ns.name, "session", c.session.ID(), "error", err)
+	if connectErrorFor(err).Message == "internal error" {
+		c.server.log.Warn("socketio: middleware failed", "namespace", s.ns.name, "session", c.session.ID(), "error", err)
+		c.server.failed(s, "middleware", err)
+	}
+}
+
+// admit completes a connect: the client is told, and from then on the socket receives events and broadcasts.
+func (c *connection) admit(s *Socket) bool {
+	if !s.recovered {
+		s.ns.addMember(s.m) // before the client can know that it is connected; broadcasts pass it over until then
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := c.find(s.ns.name)
+	if c.closed || i < 0 || c.entries[i].state != entryConnecting {
+		return false
+	}
+	if !s.connected() {
+		return false
+	}
+	c.entries[i].state = entryJoined
+	s.push(task{run: s.runConnection})
+	if !c.decoder.Pending() {
+		c.stopTimer()
+	}
+	return true
+}

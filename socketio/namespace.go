@@ -1,0 +1,130 @@
+package socketio
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/sockeye-io/sockeye/adapter"
+	"github.com/sockeye-io/sockeye/event"
+)
+
+// Aliases, so that a program that only serves need not import package event.
+type (
+	// Message is an incoming event.
+	Message = event.Message
+	// Handler handles an incoming event.
+	Handler = event.Handler
+	// Subscription removes a listener when closed.
+	Subscription = event.Subscription
+	// Ack is an acknowledgement.
+	Ack = event.Ack
+)
+
+// A Namespace is a group of sockets of its own, with its own rooms, middlewares and events. A client may be in
+// several over one connection. All methods are safe for concurrent use.
+type Namespace struct {
+	server  *Server
+	name    string
+	parent  *Parent // nil if made by Server.Of
+	adapter atomic.Pointer[adapter.Adapter]
+
+	ackID      atomic.Uint64
+	offset     atomic.Uint64 // of the last event that can be recovered
+	outgoing   atomic.Bool   // a socket has, or had, listeners of OnAnyOutgoing
+	connect    hooks[func(*Socket)]
+	use        hooks[Middleware]
+	fromPeers  namedHooks // OnServerSide
+	peerEvents serial
+	index      index
+
+	mu      sync.RWMutex
+	ids     map[string]*member
+	members []*member
+	users   int  // sockets, and clients that are about to become one
+	closed  bool // cleaned up
+}
+
+// Name returns the name, such as "/" or "/chat".
+func (ns *Namespace) Name() string { return ns.name }
+
+// Server returns the server that the namespace belongs to.
+func (ns *Namespace) Server() *Server { return ns.server }
+
+// OnConnection calls f with every socket that joins from now on, before any of its events. Like a handler of the
+// socket, f runs in its order: events are handled after it has returned.
+func (ns *Namespace) OnConnection(f func(*Socket)) Subscription { return ns.connect.add(f) }
+
+// Use adds a middleware: it runs, after those added before, for every client that wants to join from now on.
+func (ns *Namespace) Use(m Middleware) Subscription { return ns.use.add(m) }
+
+// Len returns how many sockets are connected on this server.
+func (ns *Namespace) Len() int { return len(ns.connected()) }
+
+// Socket returns the socket with the id if it is connected to this server, or nil.
+func (ns *Namespace) Socket(id string) *Socket {
+	if m := ns.byID(id); m != nil {
+		if s := m.sock.Load(); s != nil && s.Connected() {
+			return s
+		}
+	}
+	return nil
+}
+
+// Rooms returns the rooms that have sockets on this server, in no order, without those that sockets have by their id.
+func (ns *Namespace) Rooms() []string { return ns.index.names() }
+
+// connected returns the sockets of this server that are connected.
+func (ns *Namespace) connected() []*Socket {
+	ns.mu.RLock()
+	members := slices.Clone(ns.members)
+	ns.mu.RUnlock()
+	sockets := make([]*Socket, 0, len(members))
+	for _, m := range members {
+		if s := m.sock.Load(); s != nil && s.Connected() {
+			sockets = append(sockets, s)
+		}
+	}
+	return sockets
+}
+
+// acquire counts a client that wants to join. It reports false if the namespace was cleaned up meanwhile.
+func (ns *Namespace) acquire() bool {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	if ns.closed {
+		return false
+	}
+	ns.users++
+	return true
+}
+
+// release undoes acquire.
+func (ns *Namespace) release() {
+	ns.mu.Lock()
+	ns.users--
+	idle := ns.users == 0
+	ns.mu.Unlock()
+	if idle && ns.parent != nil && ns.server.opts.CleanupEmptyNamespaces {
+		ns.server.forget(ns)
+	}
+}
+
+func (ns *Namespace) attach(f adapter.Factory) {
+	a := f(host{ns})
+	if a == nil {
+		return
+	}
+	if w, ok := a.(adapter.RoomWatcher); ok {
+		ns.index.events.watch(w)
+	}
+	ns.adapter.Store(&a)
+}
+
+func (ns *Namespace) detach() {
+	if a := ns.adapter.Swap(nil); a != nil {
+		if err := (*a).Close(); err != nil {
+			ns.server.log.Warn("socketio: closing adapter", "namespace", ns.name, "error", err)
+		}
+	}
+}

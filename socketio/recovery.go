@@ -1,0 +1,346 @@
+package socketio
+
+import (
+	"container/list"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sockeye-io/sockeye/engineio"
+	"github.com/sockeye-io/sockeye/socketio/packet"
+)
+
+// Connection state recovery.
+//
+// Every session has a log of what was sent to it, in the order in which it was sent: references to packets that all
+// recipients share. An event carries an offset, which is only a name: the client says which event it received last,
+// and everything behind that one in the log of its own session is what it missed, whether it was on its way when the
+// connection broke or was sent while there was none. No order between sessions is needed, so emitting to different
+// rooms never waits for one another.
+//
+// While the client is away its member stays in its rooms and its log grows. What is older than the heartbeat can
+// leave unnoticed has been received, and is dropped from the log.
+
+// logged is an event as the logs of its recipients keep it.
+type logged struct {
+	id   uint64 // its offset
+	at   time.Time
+	ms   []*engineio.Message // nil for a volatile event: it is never sent again
+	size int
+}
+
+// entryOverhead is what an entry takes for each recipient, besides the shared messages.
+const entryOverhead = 16
+
+// An eventLog is what a session may have to send again. It is guarded by its member.
+type eventLog struct {
+	pid     string // with which the client claims the session
+	entries []*logged
+	bytes   int
+	base    uint64 // the offset of the last entry dropped, 0 if there is none
+	pinned  bool   // a client is coming back: nothing may be dropped
+	data    any    // of the socket, while the client is away
+	place   *list.Element
+}
+
+func (l *eventLog) push(e *logged, store *sessionStore) {
+	if !l.pinned {
+		n := len(l.entries) - store.maxPackets + 1
+		for n = max(n, 0); n < len(l.entries) && e.at.Sub(l.entries[n].at) > store.window; n++ {
+		}
+		l.drop(n, store)
+	}
+	l.entries = append(l.entries, e)
+	l.bytes += e.size + entryOverhead
+	store.bytes.Add(int64(e.size + entryOverhead))
+}
+
+// drop forgets the oldest n entries.
+func (l *eventLog) drop(n int, store *sessionStore) {
+	if n <= 0 {
+		return
+	}
+	freed := 0
+	for _, e := range l.entries[:n] {
+		freed += e.size + entryOverhead
+	}
+	l.base = l.entries[n-1].id
+	l.entries = slices.Delete(l.entries, 0, n)
+	if len(l.entries) == 0 {
+		l.entries = nil
+	}
+	l.bytes -= freed
+	store.bytes.Add(-int64(freed))
+}
+
+// since returns where in the log the events begin that a client missed. It reports false if the log can't tell.
+func (l *eventLog) since(offset string) (int, bool) {
+	if offset == "" {
+		return 0, l.base == 0 // has received nothing: all since the session began
+	}
+	id, ok := parseOffset(offset)
+	if !ok {
+		return 0, false
+	}
+	for i := len(l.entries) - 1; i >= 0; i-- {
+		if l.entries[i].id == id {
+			return i + 1, true
+		}
+	}
+	return 0, id == l.base
+}
+
+// resume returns what to send to a client that has come back.
+func (l *eventLog) resume() []*logged {
+	l.pinned = false
+	return l.entries
+}
+
+// A sessionStore keeps the sessions of a server whose clients are away.
+type sessionStore struct {
+	server     *Server
+	keep       time.Duration
+	window     time.Duration // after which an event has surely been received, or the connection found dead
+	maxPackets int
+	bytes      atomic.Int64 // in all logs
+
+	timed  atomic.Bool // the timer is set
+	mu     sync.Mutex
+	away   map[string]*member
+	oldest list.List // of *awaySession
+	timer  *time.Timer
+	closed bool
+}
+
+type awaySession struct {
+	m       *member
+	expires time.Time
+}
+
+func newSessionStore(srv *Server) *sessionStore {
+	o := srv.opts
+	interval, timeout := o.Engine.PingInterval, o.Engine.PingTimeout
+	if interval == 0 {
+		interval = 25 * time.Second
+	}
+	if timeout == 0 {
+		timeout = 20 * time.Second
+	}
+	return &sessionStore{
+		server: srv,
+		keep:   o.Recovery.MaxDisconnection,
+		// The last pong came at most interval+2*timeout ago, its ping was sent at most timeout before that, and
+		// everything sent before that ping was received before it.
+		window:     interval + 3*timeout,
+		maxPackets: o.Recovery.MaxPackets,
+		away:       make(map[string]*member),
+	}
+}
+
+// suspend keeps the session of a member whose client has gone. m.mu is held.
+func (st *sessionStore) suspend(m *member, data any) bool {
+	m.log.data = data
+	return st.put(m)
+}
+
+func (st *sessionStore) put(m *member) bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.closed || len(st.away) >= st.server.opts.Recovery.MaxSessions {
+		return false
+	}
+	st.away[m.log.pid] = m
+	m.log.place = st.oldest.PushBack(&awaySession{m, time.Now().Add(st.keep)})
+	st.arm(st.keep)
+	return true
+}
+
+// arm sets the timer unless it is set. st.mu is held.
+func (st *sessionStore) arm(d time.Duration) {
+	if st.timer == nil && !st.closed {
+		st.timer = time.AfterFunc(min(d, st.window), st.sweep)
+		st.timed.Store(true)
+	}
+}
+
+// putBack returns a session that was taken and not used.
+func (st *sessionStore) putBack(m *member) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.log.pinned = false
+	return !m.gone && st.put(m)
+}
+
+// take hands out a session of the namespace, to one caller only.
+func (st *sessionStore) take(ns *Namespace, pid string) *member {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	m := st.away[pid]
+	if m == nil || m.ns != ns {
+		return nil
+	}
+	st.removeLocked(m)
+	return m
+}
+
+// forget makes a session that is away end, and reports whether it was there.
+func (st *sessionStore) forget(m *member) bool {
+	st.mu.Lock()
+	there := st.away[m.log.pid] == m
+	if there {
+		st.removeLocked(m)
+	}
+	st.mu.Unlock()
+	if there {
+		m.remove()
+	}
+	return there
+}
+
+func (st *sessionStore) removeLocked(m *member) {
+	delete(st.away, m.log.pid)
+	st.oldest.Remove(m.log.place)
+}
+
+// popOldest removes the session that is away longest, if its time has come, or at once if forced.
+func (st *sessionStore) popOldest(now time.Time, forced bool) *member {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	front := st.oldest.Front()
+	if front == nil {
+		return nil
+	}
+	a := front.Value.(*awaySession)
+	if !forced && a.expires.After(now) {
+		return nil
+	}
+	st.removeLocked(a.m)
+	return a.m
+}
+
+// sweep ends the sessions whose time has come, and drops from the logs of the others what is surely received.
+func (st *sessionStore) sweep() {
+	now := time.Now()
+	for m := st.popOldest(now, false); m != nil; m = st.popOldest(now, false) {
+		m.remove()
+	}
+	st.trimAll(func(m *member) int {
+		if m.away {
+			return 0
+		}
+		n := 0
+		for n < len(m.log.entries) && now.Sub(m.log.entries[n].at) > st.window {
+			n++
+		}
+		return n
+	})
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.timer = nil
+	st.timed.Store(false)
+	if front := st.oldest.Front(); front != nil {
+		st.arm(front.Value.(*awaySession).expires.Sub(now))
+	} else if st.bytes.Load() > 0 {
+		st.arm(st.window)
+	}
+}
+
+// trimAll drops as many entries of each log as count says.
+func (st *sessionStore) trimAll(count func(*member) int) {
+	for _, ns := range st.server.allNamespaces() {
+		ns.mu.RLock()
+		members := slices.Clone(ns.members)
+		ns.mu.RUnlock()
+		for _, m := range members {
+			m.mu.Lock()
+			if !m.gone && !m.log.pinned {
+				m.log.drop(count(m), st)
+			}
+			m.mu.Unlock()
+		}
+	}
+}
+
+// enforce keeps the store within its limit, after something was added.
+func (st *sessionStore) enforce() {
+	limit := int64(st.server.opts.Recovery.MaxBytes)
+	if st.bytes.Load() <= limit {
+		st.ensureTimer()
+		return
+	}
+	for st.bytes.Load() > limit {
+		m := st.popOldest(time.Time{}, true)
+		if m == nil {
+			break
+		}
+		m.remove()
+	}
+	if st.bytes.Load() > limit {
+		st.trimAll(func(m *member) int { return (len(m.log.entries) + 1) / 2 })
+	}
+}
+
+// ensureTimer sees to it that logs are swept one day.
+func (st *sessionStore) ensureTimer() {
+	if st.timed.Load() {
+		return
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.arm(st.window)
+}
+
+func (st *sessionStore) close() {
+	st.mu.Lock()
+	st.closed = true
+	if st.timer != nil {
+		st.timer.Stop()
+		st.timer = nil
+	}
+	st.mu.Unlock()
+	for m := st.popOldest(time.Time{}, true); m != nil; m = st.popOldest(time.Time{}, true) {
+		m.remove()
+	}
+}
+
+// recoverSession gives a new socket the session that its client asks for, if it is there.
+func (ns *Namespace) recoverSession(s *Socket) bool {
+	st := ns.server.store
+	if st == nil || len(s.auth) == 0 {
+		return false
+	}
+	var claim struct {
+		PID    any `json:"pid"`
+		Offset any `json:"offset"`
+	}
+	if packet.Unmarshal(s.auth, nil, &claim) != nil {
+		return false
+	}
+	pid, ok := claim.PID.(string)
+	offset, isString := claim.Offset.(string)
+	if !ok || (!isString && claim.Offset != nil) {
+		return false
+	}
+	m := st.take(ns, pid)
+	if m == nil {
+		return false
+	}
+	m.mu.Lock()
+	n, ok := m.log.since(offset)
+	if !ok || m.gone {
+		m.mu.Unlock()
+		m.remove()
+		return false
+	}
+	m.log.drop(n, st)
+	if offset != "" {
+		m.log.base, _ = parseOffset(offset)
+	}
+	m.log.pinned = true
+	data := m.log.data
+	m.mu.Unlock()
+	s.m, s.recovered = m, true
+	s.data = data
+	return true
+}

@@ -1,0 +1,95 @@
+package socketio
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/sockeye-io/sockeye/adapter"
+)
+
+// A RoomEventKind says what happened to a room.
+type RoomEventKind uint8
+
+const (
+	RoomCreated RoomEventKind = iota // the first socket is about to join
+	RoomJoined                       // a socket joined
+	RoomLeft                         // a socket left, or was disconnected
+	RoomDeleted                      // the last socket left
+)
+
+// String returns the name that Node's adapter has for the event.
+func (k RoomEventKind) String() string {
+	return [...]string{"create-room", "join-room", "leave-room", "delete-room"}[k]
+}
+
+// A RoomEvent is something that happened to a room of this server.
+type RoomEvent struct {
+	Kind     RoomEventKind
+	Room     string
+	SocketID string // of RoomJoined and RoomLeft
+}
+
+// roomEvents carries room events from under the lock of a shard, where their order is known, to listeners, who may
+// call anything. Whoever changes a room delivers what is due, or leaves it to another who is doing so already.
+type roomEvents struct {
+	active    atomic.Bool
+	listeners hooks[func(RoomEvent)]
+	failed    func(error) // a listener panicked
+
+	mu       sync.Mutex
+	queue    []RoomEvent
+	draining bool
+}
+
+func (e *roomEvents) push(ev RoomEvent) {
+	e.mu.Lock()
+	e.queue = append(e.queue, ev)
+	e.mu.Unlock()
+}
+
+func (e *roomEvents) drain() {
+	if !e.active.Load() {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.draining {
+		return
+	}
+	e.draining = true
+	for len(e.queue) > 0 {
+		batch := e.queue
+		e.queue = nil
+		e.mu.Unlock()
+		for _, ev := range batch {
+			for _, f := range e.listeners.snapshot() {
+				if err := protect(func() error { (*f)(ev); return nil }); err != nil {
+					e.failed(err)
+				}
+			}
+		}
+		e.mu.Lock()
+	}
+	e.draining = false
+}
+
+// watch tells an adapter of the rooms that come and go.
+func (e *roomEvents) watch(w adapter.RoomWatcher) {
+	e.active.Store(true)
+	e.listeners.add(func(ev RoomEvent) {
+		switch ev.Kind {
+		case RoomCreated:
+			w.RoomCreated(ev.Room)
+		case RoomDeleted:
+			w.RoomDeleted(ev.Room)
+		}
+	})
+}
+
+// OnRoom listens to rooms being created, joined, left and deleted on this server. The calls come one at a time and in
+// order, not always before the operation that caused them has returned. The room that each socket has by its id is
+// not reported, and what happened before the first listener was added isn't either. Listeners must not block.
+func (ns *Namespace) OnRoom(f func(RoomEvent)) Subscription {
+	ns.index.events.active.Store(true)
+	return ns.index.events.listeners.add(f)
+}
