@@ -79,6 +79,10 @@ func (d *Decoder) Text(data []byte) (p Packet, complete bool, err error) {
 // Binary takes a binary frame, an attachment of the packet that the last call of Text began, or with the Msgpack
 // format a whole packet. It returns the packet and true when nothing more must follow. The packet doesn't refer to data.
 func (d *Decoder) Binary(data []byte) (p Packet, complete bool, err error) {
+	if d.Format == Msgpack {
+		p, err = decodeMsgpack(data, d.limits())
+		return p, err == nil, err
+	}
 	b := d.pending
 	if b == nil {
 		return Packet{}, false, ErrUnexpectedBinary
@@ -104,54 +108,68 @@ func (d *Decoder) Reset() { d.pending = nil }
 
 // decodeText decodes a text frame into p and returns how many attachments must follow it.
 func decodeText(data []byte, limits Limits, p *Packet) (due int, err error) {
+	due, data, err = cutHeader(data, limits, p)
+	if err != nil {
+		return 0, err
+	}
+	if len(data) > 0 {
+		if p.Data, err = checkPayload(data, limits.MaxDepth, due); err != nil {
+			return 0, err
+		}
+	}
+	return due, p.checkType()
+}
+
+// cutHeader cuts everything before the JSON.
+func cutHeader(data []byte, limits Limits, p *Packet) (due int, rest []byte, err error) {
 	if len(data) == 0 || data[0] < '0' || data[0] > '0'+byte(BinaryAck) {
-		return 0, ErrType
+		return 0, nil, ErrType
 	}
 	p.Type = Type(data[0] - '0')
 	data = data[1:]
 	if p.Type == BinaryEvent || p.Type == BinaryAck {
 		if due, data, err = cutAttachments(data, limits.MaxAttachments); err != nil {
-			return 0, err
+			return 0, nil, err
 		}
 		p.Type -= BinaryEvent - Event
 	}
 	if p.Namespace, data, err = cutNamespace(data, limits.MaxNamespaceLen); err != nil {
-		return 0, err
+		return 0, nil, err
 	}
-	if p.ID, p.HasID, data, err = cutID(data); err != nil {
-		return 0, err
+	p.ID, p.HasID, rest, err = cutID(data)
+	return due, rest, err
+}
+
+// checkType checks that the payload is what packets of its type have, and sets the name of an event.
+func (p *Packet) checkType() (err error) {
+	var first byte
+	if len(p.Data) > 0 {
+		first = p.Data[0]
 	}
-	if len(data) == 0 {
-		if p.Type == Event || p.Type == Ack {
-			return 0, ErrPayload
-		}
-		return due, nil
-	}
-	if p.Data, err = checkPayload(data, limits.MaxDepth, due); err != nil {
-		return 0, err
-	}
-	switch first := p.Data[0]; p.Type {
+	switch p.Type {
 	case Connect:
-		if first != '{' {
-			return 0, ErrPayload
+		if first != 0 && first != '{' {
+			return ErrPayload
 		}
 	case Disconnect:
-		return 0, ErrPayload
+		if first != 0 {
+			return ErrPayload
+		}
 	case ConnectError:
-		if first != '{' && first != '"' {
-			return 0, ErrPayload
+		if first != 0 && first != '{' && first != '"' {
+			return ErrPayload
 		}
 	case Event:
 		if first != '[' {
-			return 0, ErrPayload
+			return ErrPayload
 		}
 		p.Event, err = eventName(p.Data)
 	case Ack:
 		if first != '[' {
-			return 0, ErrPayload
+			return ErrPayload
 		}
 	}
-	return due, err
+	return err
 }
 
 // cutAttachments cuts "<n>-".

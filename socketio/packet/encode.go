@@ -11,14 +11,12 @@ import (
 // AppendHeader appends everything of a packet but its JSON. A packet of type Event or Ack that has attachments gets
 // its binary form.
 func AppendHeader(dst []byte, h Header, attachments int) []byte {
-	t := h.Type
-	if attachments > 0 && (t == Event || t == Ack) {
-		t += BinaryEvent - Event
-	}
-	dst = append(dst, '0'+byte(t))
-	if attachments > 0 {
+	if attachments > 0 && (h.Type == Event || h.Type == Ack) {
+		dst = append(dst, '0'+byte(h.Type+BinaryEvent-Event))
 		dst = strconv.AppendInt(dst, int64(attachments), 10)
 		dst = append(dst, '-')
+	} else {
+		dst = append(dst, '0'+byte(h.Type))
 	}
 	if h.Namespace != "" && h.Namespace != "/" {
 		dst = append(dst, h.Namespace...)

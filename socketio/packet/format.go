@@ -1,13 +1,14 @@
 package packet
 
-// A Format is how packets are written. Everything in this package works on the JSON form; a connection of another
-// format is translated where its frames come in (by the [Decoder]) and go out (by [Format.Frames]).
+// A Format is how packets are written. Everything in this package works on the JSON form, with attachments; a
+// connection of the other format is translated where its frames come in, by the [Decoder], and where they go out, by
+// [AppendMsgpack].
 type Format uint8
 
 const (
 	// JSON is the default format, that of socket.io-parser.
 	JSON Format = iota
-	// Msgpack is the format of socket.io-msgpack-parser: one binary frame for a packet, attachments included.
+	// Msgpack is the format of socket.io-msgpack-parser 3: one binary frame for a packet, attachments included.
 	Msgpack
 )
 

@@ -88,7 +88,8 @@ type Header struct {
 
 // Limits bound what a peer can make a Decoder hold or do. Zero, or less, means the default.
 type Limits struct {
-	// MaxAttachments is how many attachments a packet may announce. Default 10, as in Node.
+	// MaxAttachments is how many attachments a packet may announce. Default 10, as in Node. In the Msgpack format, where
+	// they come with the packet, 1000 are allowed.
 	MaxAttachments int
 	// MaxAttachmentBytes is how many bytes the attachments of one packet may have together. Default 10,000,000.
 	MaxAttachmentBytes int
