@@ -87,7 +87,7 @@ func FuzzUnmarshal(f *testing.F) {
 		`null`, `[]`, `{}`, `"x"`, `-1.5e3`, place0, `{"A":` + place0 + `,"B":[` + place1 + `]}`, `{"_placeholder":true,"num":"splice"}`,
 		`{"_placeholder":true,"num":-1}`, `{"_placeholder":true}`, `{"num":0,"_placeholder":true,"num":1}`, `{"a":{"b":[1,"\ud800"]}}`,
 		`{"_placeholder":{"_placeholder":true,"num":0},"num":0}`, ` [ 1 , 2 ] `, `"AQI="`, `{"B":["AQI=",null]}`, `{"C":{"k":"AQI="}}`,
-		strings.Repeat("[", 2000),
+		strings.Repeat("[", 2000), `n`, `{"num":0"_placeholder":true`, // the last two were findings
 	} {
 		f.Add([]byte(s))
 	}

@@ -79,7 +79,8 @@ type Packet struct {
 type Header struct {
 	// Type is the type of the packet. Event and Ack turn into their binary forms by themselves.
 	Type Type
-	// Namespace is where the packet goes; "" means "/".
+	// Namespace is where the packet goes; "" means "/". It starts with a slash and has no comma in it, which is not
+	// checked here.
 	Namespace string
 	// ID is the id of the acknowledgement, if HasID.
 	ID    uint64
