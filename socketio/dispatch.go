@@ -1,9 +1,7 @@
 package socketio
 
 import (
-	"context"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/sockeye-io/sockeye/event"
@@ -43,8 +41,7 @@ func (s *Socket) pushLocked(t task) {
 	q.bytes += t.size
 	if !q.running {
 		q.running = true
-		s.ns.server.work.add()
-		go s.drain()
+		s.ns.server.work.start(s)
 	}
 }
 
@@ -77,9 +74,8 @@ func (s *Socket) pushEvent(t task) bool {
 	return true
 }
 
-// drain is the worker: it takes all that is queued and does it, until nothing is.
+// drain takes all that is queued and does it, until nothing is.
 func (s *Socket) drain() {
-	defer s.ns.server.work.done()
 	q := &s.queue
 	var spare []task
 	for {
@@ -106,80 +102,5 @@ func (s *Socket) drain() {
 			batch[i] = task{}
 		}
 		spare = batch[:0]
-	}
-}
-
-// workers counts the goroutines that run handlers, so that a shutdown can wait for them.
-type workers struct {
-	n    atomic.Int64
-	mu   sync.Mutex
-	idle chan struct{} // closed when n is 0; made by who waits
-}
-
-func (w *workers) add() { w.n.Add(1) }
-
-func (w *workers) done() {
-	if w.n.Add(-1) == 0 {
-		w.mu.Lock()
-		if w.idle != nil && w.n.Load() == 0 {
-			close(w.idle)
-			w.idle = nil
-		}
-		w.mu.Unlock()
-	}
-}
-
-func (w *workers) wait(ctx context.Context) error {
-	w.mu.Lock()
-	if w.n.Load() == 0 {
-		w.mu.Unlock()
-		return nil
-	}
-	if w.idle == nil {
-		w.idle = make(chan struct{})
-	}
-	idle := w.idle
-	w.mu.Unlock()
-	select {
-	case <-idle:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// serial runs functions one after the other, on a goroutine that exists only while there are any.
-type serial struct {
-	mu      sync.Mutex
-	queue   []func()
-	running bool
-}
-
-func (q *serial) push(w *workers, f func()) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.queue = append(q.queue, f)
-	if !q.running {
-		q.running = true
-		w.add()
-		go q.drain(w)
-	}
-}
-
-func (q *serial) drain(w *workers) {
-	defer w.done()
-	for {
-		q.mu.Lock()
-		batch := q.queue
-		q.queue = nil
-		if len(batch) == 0 {
-			q.running = false
-			q.mu.Unlock()
-			return
-		}
-		q.mu.Unlock()
-		for _, f := range batch {
-			f()
-		}
 	}
 }

@@ -259,6 +259,7 @@ func (srv *Server) disconnectAll() {
 }
 
 func (srv *Server) release() {
+	srv.work.stop()
 	if srv.store != nil {
 		srv.store.close()
 	}
