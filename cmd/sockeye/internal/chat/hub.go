@@ -55,6 +55,8 @@ type Message struct {
 	From User   `json:"from"`
 	Text string `json:"text"`
 	At   int64  `json:"at"`
+
+	key string // what the sender's page calls it, to recognize a repetition
 }
 
 // RoomInfo is a line of the list of rooms.
@@ -133,7 +135,7 @@ func newHub(l Limits, out outlet, kept ...string) *hub {
 func (h *hub) arrive(id, name, key string) (User, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if key != "" {
+	if key = cut(key, 40); key != "" {
 		for _, u := range h.users {
 			if u.Away && u.key == key {
 				h.remove(u)
@@ -263,7 +265,9 @@ func (h *hub) leave(id, name string) error {
 	return nil
 }
 
-func (h *hub) sayIn(id, name, text string) (Message, error) {
+// sayIn adds a message to a room and tells the others. A page that is not sure whether a message got through sends it again
+// with the same key, and is given the one that is there.
+func (h *hub) sayIn(id, name, text, key string) (Message, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	u, err := h.active(id)
@@ -273,6 +277,12 @@ func (h *hub) sayIn(id, name, text string) (Message, error) {
 	r := u.rooms[name]
 	if r == nil {
 		return Message{}, errNotInRoom
+	}
+	if key != "" {
+		key = cut(u.key+"/"+key, 80)
+		if i := slices.IndexFunc(r.history, func(m Message) bool { return m.key == key }); i >= 0 {
+			return r.history[i], nil
+		}
 	}
 	text, ok := cleanText(text, h.limits.Text)
 	if !ok {
@@ -285,7 +295,7 @@ func (h *hub) sayIn(id, name, text string) (Message, error) {
 		return Message{}, errSlowDown
 	}
 	r.last++
-	m := Message{ID: r.last, Room: name, From: User{ID: u.ID, Name: u.Name}, Text: text, At: time.Now().UnixMilli()}
+	m := Message{ID: r.last, Room: name, From: User{ID: u.ID, Name: u.Name}, Text: text, At: time.Now().UnixMilli(), key: key}
 	if len(r.history) == h.limits.History {
 		r.history = append(r.history[:0:0], r.history[1:]...)
 	}

@@ -75,13 +75,13 @@ func TestConversation(t *testing.T) {
 	if j, err := h.join("1", " Lobby!"); err != nil || j.Room != "lobby" || len(j.Members) != 1 {
 		t.Fatalf("join: %+v, %v", j, err)
 	}
-	h.sayIn("1", "lobby", "anybody?")
+	h.sayIn("1", "lobby", "anybody?", "")
 	j, err := h.join("2", "lobby")
 	if err != nil || len(j.History) != 1 || j.History[0].Text != "anybody?" || len(j.Members) != 2 {
 		t.Fatalf("join: %+v, %v", j, err)
 	}
 	h.typing("2", "lobby", true)
-	h.sayIn("2", "lobby", "<b>me</b>")
+	h.sayIn("2", "lobby", "<b>me</b>", "")
 	h.rename("2", "Rob")
 	h.leave("2", "lobby")
 	want := "lobby joined Ada; 1 enters lobby; lobby message 1 Ada: anybody?; lobby joined Bob; 2 enters lobby; " +
@@ -112,22 +112,22 @@ func TestRefusals(t *testing.T) {
 	h.join("2", "b")
 	_, err = h.join("2", "c")
 	check("a room too many", "full", err)
-	_, err = h.sayIn("2", "lobby", "hello")
+	_, err = h.sayIn("2", "lobby", "hello", "")
 	check("a message from outside", "not_in_room", err)
 	check("typing from outside", "not_in_room", h.typing("2", "lobby", true))
-	_, err = h.sayIn("1", "lobby", "12345678901")
+	_, err = h.sayIn("1", "lobby", "12345678901", "")
 	check("a long message", "bad_text", err)
-	_, err = h.sayIn("1", "lobby", " \n\u200b\x00 ")
+	_, err = h.sayIn("1", "lobby", " \n\u200b\x00 ", "")
 	check("an empty message", "bad_text", err)
 	_, err = h.rename("1", " \u202e ")
 	check("an empty name", "bad_name", err)
 	for range 3 {
-		_, err = h.sayIn("1", "lobby", "hi")
+		_, err = h.sayIn("1", "lobby", "hi", "")
 		check("a message", "<nil>", err)
 	}
-	_, err = h.sayIn("1", "lobby", "hi")
+	_, err = h.sayIn("1", "lobby", "hi", "")
 	check("a flood", "slow_down", err)
-	_, err = h.sayIn("nobody", "lobby", "hi")
+	_, err = h.sayIn("nobody", "lobby", "hi", "")
 	check("a stranger", "gone", err)
 }
 
@@ -136,7 +136,7 @@ func TestHistoryIsBounded(t *testing.T) {
 	h.arrive("1", "Ada", "")
 	h.join("1", "lobby")
 	for i := range 12 {
-		h.sayIn("1", "lobby", fmt.Sprint(i))
+		h.sayIn("1", "lobby", fmt.Sprint(i), "")
 	}
 	j, _ := h.join("1", "lobby")
 	if len(j.History) != 5 || j.History[0].Text != "7" || j.History[4].ID != 12 {
@@ -144,11 +144,31 @@ func TestHistoryIsBounded(t *testing.T) {
 	}
 }
 
+func TestRepetition(t *testing.T) {
+	h, l := newTestHub(t, Limits{})
+	h.arrive("1", "Ada", "page")
+	h.join("1", "lobby")
+	h.arrive("2", "Eve", "other page")
+	h.join("2", "lobby")
+	first, _ := h.sayIn("1", "lobby", "once", "m1")
+	h.lost("1")
+	h.arrive("3", "Ada", "page")
+	h.join("3", "lobby")
+	l.take()
+	again, err := h.sayIn("3", "lobby", "once", "m1")
+	if err != nil || again.ID != first.ID || l.take() != "" {
+		t.Errorf("a repetition became a message of its own: %+v, %v", again, err)
+	}
+	if m, _ := h.sayIn("2", "lobby", "mine", "m1"); m.Text != "mine" {
+		t.Errorf("somebody else's key fetched %+v", m)
+	}
+}
+
 func TestEmptyRoomsGo(t *testing.T) {
 	h, _ := newTestHub(t, Limits{})
 	h.arrive("1", "Ada", "")
 	h.join("1", "secret")
-	h.sayIn("1", "secret", "psst")
+	h.sayIn("1", "secret", "psst", "")
 	h.leave("1", "secret")
 	if list := h.list(); len(list) != 1 || list[0].Name != "lobby" {
 		t.Errorf("rooms: %+v", list)

@@ -230,8 +230,8 @@ func (l *lane) begin(k kind) func() {
 func (l *lane) takeSpans() []span {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	spans := l.spans
-	l.spans = nil
+	spans := append([]span{}, l.spans...)
+	l.spans = l.spans[:0]
 	for s := range l.open {
 		spans = append(spans, *s)
 	}

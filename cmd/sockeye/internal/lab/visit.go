@@ -220,7 +220,7 @@ func (v *visit) look() figures {
 		}
 		v.mu.Lock()
 		u := v.ups[name]
-		lf.Ups, lf.Latency = u.total, u.latencies
+		lf.Ups, lf.Latency = u.total, append([]float64{}, u.latencies...) // null is nothing to iterate over
 		u.latencies, u.budget = nil, maxUpsPerLook
 		v.mu.Unlock()
 		f.Lanes[name] = lf
