@@ -417,3 +417,78 @@ func BenchmarkMessageBind(b *testing.B) {
 		}
 	}
 }
+
+func TestAckArguments(t *testing.T) {
+	a := event.NewAck(jsontext.Value(`[1,{"_placeholder":true,"num":0}]`), [][]byte{{7}})
+	var n int
+	var b []byte
+	if err := a.Bind(&n, &b); err != nil || n != 1 || !bytes.Equal(b, []byte{7}) {
+		t.Error(n, b, err)
+	}
+	if err := a.Arg(1, &b); err != nil || !bytes.Equal(b, []byte{7}) {
+		t.Error(b, err)
+	}
+	if args, err := a.Args(); err != nil || !reflect.DeepEqual(args, []any{1.0, []byte{7}}) {
+		t.Error(args, err)
+	}
+	if a.Len() != 2 || string(a.Raw(0)) != "1" || a.Raw(2) != nil || len(a.Attachments()) != 1 {
+		t.Error(a.Len(), a.Raw(0), a.Raw(2), a.Attachments())
+	}
+	for _, err := range []error{a.Arg(2, &n), a.Bind(&b), a.Arg(1, &n)} {
+		if err == nil || errors.Is(err, event.ErrArgument) {
+			t.Errorf("error is %v: only what a handler was sent is an ErrArgument", err)
+		}
+	}
+	m := event.NewMessage("e", jsontext.Value(`["e",{"_placeholder":true,"num":0}]`), [][]byte{{7}}, nil)
+	if len(m.Attachments()) != 1 || !bytes.Equal(m.Attachments()[0], []byte{7}) {
+		t.Error(m.Attachments())
+	}
+}
+
+func TestEventHandlerErrors(t *testing.T) {
+	e := event.New[int]("e")
+	broken := errors.New("broken")
+	var socket loop
+	calls := 0
+	e.On(&socket, func(context.Context, int) error { calls++; return broken })
+
+	// Without an acknowledgement only the listener's side is told.
+	if err := e.Emit(&socket, 1); !errors.Is(err, broken) {
+		t.Errorf("error is %v", err)
+	}
+	if err := socket.Emit("e", "text"); !errors.Is(err, event.ErrArgument) || calls != 1 {
+		t.Errorf("error is %v after %d calls", err, calls)
+	}
+	// With one the sender is, too.
+	for _, test := range []struct {
+		arg  any
+		code string
+	}{{1, event.CodeInternal}, {"text", event.CodeBadRequest}} {
+		ack, err := socket.EmitWithAck(t.Context(), "e", test.arg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var failure *event.Error
+		if !errors.As(ack.Err(), &failure) || failure.Code != test.code {
+			t.Errorf("%v: answer is %v", test.arg, ack.Err())
+		}
+	}
+	if name := event.NewCall[int, int]("c").Name(); name != "c" {
+		t.Errorf("name %q", name)
+	}
+}
+
+func TestCallThatIsNotAnswered(t *testing.T) {
+	var nobody loop
+	if _, err := event.NewCall[int, int]("c").Call(t.Context(), &nobody, 1); err == nil {
+		t.Error("no error")
+	}
+	gone := errors.New("connection is gone")
+	m := event.NewMessage("e", jsontext.Value(`["e"]`), nil, func(...any) error { return gone })
+	if err := m.Ack(); !errors.Is(err, gone) || !m.WantsAck() {
+		t.Errorf("error is %v, wants an ack: %v", err, m.WantsAck())
+	}
+	if err := m.Fail(event.Errorf("c", "m")); !errors.Is(err, gone) {
+		t.Errorf("error is %v", err)
+	}
+}

@@ -364,3 +364,24 @@ func BenchmarkMsgpack(b *testing.B) {
 		}
 	})
 }
+
+func TestMsgpackNumbers(t *testing.T) {
+	for number, want := range map[string]string{
+		"1e3": "cd03e8", "1.0": "01", "-0": "00", "-0.0": "00", "-1e0": "ff", "1e-1": "cb3fb999999999999a",
+		"18446744073709551615": "cfffffffffffffffff", "18446744073709551616": "cb43f0000000000000",
+		"-9223372036854775808": "d38000000000000000", "-9223372036854775809": "cbc3e0000000000000",
+		"1e300": "cb7e37e43c8800759c", "1e400": "cb7ff0000000000000", "9007199254740993.0": "cf0020000000000000",
+	} {
+		got, err := AppendMsgpack(nil, []byte("30["+number+"]"), nil)
+		if err != nil || hex.EncodeToString(got) != "84a47479706503a46461746191"+want+"a2696400a36e7370a12f" {
+			t.Errorf("%s: got %x: %v", number, got, err)
+		}
+	}
+}
+
+func TestNamesOfTypesAndFormats(t *testing.T) {
+	if got := BinaryAck.String() + " " + Connect.String() + " " + Type(9).String() + " " + JSON.String() + " " + Msgpack.String(); got !=
+		"binary_ack connect type 9 json msgpack" {
+		t.Error(got)
+	}
+}
