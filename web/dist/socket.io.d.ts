@@ -282,7 +282,7 @@ declare class Engine extends Emitter implements TransportHost {
     /** The promise of the server: a ping every so often, and how late it may be. */
     /** The transport that is being probed, and those to probe after it. */
     /** The transport before the upgrade, while it still delivers; what the new one brings waits for it. */
-    constructor(_address: Address, _options: ManagerOptions);
+    constructor(address: Address, options: ManagerOptions);
     /** Sends one message. */
     write(data: string | Binary): void;
     /** Closes the connection, after what was written has been sent. */
@@ -347,7 +347,7 @@ declare class Socket<ListenEvents extends EventsMap = DefaultEventsMap, EmitEven
     receiveBuffer: any[][];
     constructor(
     /** The connection that the socket shares with those of other namespaces. */
-    io: Manager, nsp: string, _opts?: SocketOptions);
+    io: Manager, nsp: string, opts?: SocketOptions);
     get disconnected(): boolean;
     /** Whether the socket is connected or will go on trying to be. */
     get active(): boolean;

@@ -398,6 +398,7 @@ var Engine = class extends Emitter {
     };
     this._candidates = [];
     this._probing = false;
+    this._answered = false;
     this._switching = false;
     this._held = [];
     const { transports: given, remember } = options;
@@ -456,7 +457,8 @@ var Engine = class extends Emitter {
   }
   received(transport, frame) {
     if (transport === this._candidate) {
-      if (frame.type === 3 /* Pong */) this._switch(transport);
+      this._answered || (this._answered = frame.type === 3 /* Pong */);
+      this._switch(transport);
     } else if (transport === this.transport && this._tail) {
       this._held.push(frame);
     } else if (transport === this.transport || transport === this._tail) {
@@ -464,10 +466,10 @@ var Engine = class extends Emitter {
     }
   }
   drained(transport) {
-    if (transport === this.transport) {
-      this._fire("drain");
-      this._flush();
-    }
+    if (transport === this._candidate) this._switch(transport);
+    if (transport !== this.transport) return;
+    this._fire("drain");
+    this._flush();
   }
   ended(transport, reason, description) {
     if (transport === this._candidate) {
@@ -593,6 +595,7 @@ var Engine = class extends Emitter {
       () => this._probeFailed(new TransportError("no answer to the probe")),
       this._options.attemptTimeout ?? 4e3
     );
+    this._probing = this._answered = false;
     this._candidate = this._create(name);
     this._candidate.open();
   }
@@ -604,11 +607,10 @@ var Engine = class extends Emitter {
     this._record(name, "upgrade", err || "closed");
     this._fire("upgradeError", err);
     if (this._switching) return this._close("transport error", err);
-    this._probing = false;
     this._probe();
   }
   _switch(next) {
-    if (this._switching) return;
+    if (this._switching || !this._answered || !next.ready) return;
     this._switching = true;
     this._fire("upgrading", next);
     const old = this.transport;
@@ -618,7 +620,7 @@ var Engine = class extends Emitter {
       next.send([{ type: 5 /* Upgrade */ }]);
       this.transport = next;
       this._candidate = void 0;
-      this._probing = this._switching = false;
+      this._switching = false;
       if (old.trailing) {
         this._tail = old;
         this._timer = setTimeout(() => this._release(), this._options.attemptTimeout ?? 4e3);

@@ -419,6 +419,7 @@
       };
       this._candidates = [];
       this._probing = false;
+      this._answered = false;
       this._switching = false;
       this._held = [];
       const { transports: given, remember } = options;
@@ -477,7 +478,8 @@
     }
     received(transport, frame) {
       if (transport === this._candidate) {
-        if (frame.type === 3 /* Pong */) this._switch(transport);
+        this._answered || (this._answered = frame.type === 3 /* Pong */);
+        this._switch(transport);
       } else if (transport === this.transport && this._tail) {
         this._held.push(frame);
       } else if (transport === this.transport || transport === this._tail) {
@@ -485,10 +487,10 @@
       }
     }
     drained(transport) {
-      if (transport === this.transport) {
-        this._fire("drain");
-        this._flush();
-      }
+      if (transport === this._candidate) this._switch(transport);
+      if (transport !== this.transport) return;
+      this._fire("drain");
+      this._flush();
     }
     ended(transport, reason, description) {
       if (transport === this._candidate) {
@@ -614,6 +616,7 @@
         () => this._probeFailed(new TransportError("no answer to the probe")),
         this._options.attemptTimeout ?? 4e3
       );
+      this._probing = this._answered = false;
       this._candidate = this._create(name);
       this._candidate.open();
     }
@@ -625,11 +628,10 @@
       this._record(name, "upgrade", err || "closed");
       this._fire("upgradeError", err);
       if (this._switching) return this._close("transport error", err);
-      this._probing = false;
       this._probe();
     }
     _switch(next) {
-      if (this._switching) return;
+      if (this._switching || !this._answered || !next.ready) return;
       this._switching = true;
       this._fire("upgrading", next);
       const old = this.transport;
@@ -639,7 +641,7 @@
         next.send([{ type: 5 /* Upgrade */ }]);
         this.transport = next;
         this._candidate = void 0;
-        this._probing = this._switching = false;
+        this._switching = false;
         if (old.trailing) {
           this._tail = old;
           this._timer = setTimeout(() => this._release(), this._options.attemptTimeout ?? 4e3);

@@ -68,6 +68,7 @@ export class Engine extends Emitter implements TransportHost {
   private _candidate?: Transport;
   private _candidates: string[] = [];
   private _probing = false;
+  private _answered = false;
   private _switching = false;
   /** The transport before the upgrade, while it still delivers; what the new one brings waits for it. */
   private _tail?: Transport;
@@ -139,7 +140,8 @@ export class Engine extends Emitter implements TransportHost {
 
   received(transport: Transport, frame: Frame): void {
     if (transport === this._candidate) {
-      if (frame.type === Type.Pong) this._switch(transport);
+      this._answered ||= frame.type === Type.Pong;
+      this._switch(transport);
     } else if (transport === this.transport && this._tail) {
       this._held.push(frame);
     } else if (transport === this.transport || transport === this._tail) {
@@ -148,10 +150,10 @@ export class Engine extends Emitter implements TransportHost {
   }
 
   drained(transport: Transport): void {
-    if (transport === this.transport) {
-      this._fire("drain");
-      this._flush();
-    }
+    if (transport === this._candidate) this._switch(transport);
+    if (transport !== this.transport) return;
+    this._fire("drain");
+    this._flush();
   }
 
   ended(transport: Transport, reason: EndReason, description: unknown): void {
@@ -296,6 +298,7 @@ export class Engine extends Emitter implements TransportHost {
       () => this._probeFailed(new TransportError("no answer to the probe")),
       this._options.attemptTimeout ?? 4000,
     );
+    this._probing = this._answered = false;
     this._candidate = this._create(name);
     this._candidate.open();
   }
@@ -309,12 +312,12 @@ export class Engine extends Emitter implements TransportHost {
     this._fire("upgradeError", err);
     // Once the old transport has been told to stop there is no way back to it.
     if (this._switching) return this._close("transport error", err);
-    this._probing = false;
     this._probe();
   }
 
   private _switch(next: Transport) {
-    if (this._switching) return;
+    // The answer can be here before the request that carried the question has come back.
+    if (this._switching || !this._answered || !next.ready) return;
     this._switching = true;
     this._fire("upgrading", next);
     const old = this.transport;
@@ -324,7 +327,7 @@ export class Engine extends Emitter implements TransportHost {
       next.send([{ type: Type.Upgrade }]);
       this.transport = next;
       this._candidate = undefined;
-      this._probing = this._switching = false;
+      this._switching = false;
       if (old.trailing) {
         this._tail = old;
         this._timer = setTimeout(() => this._release(), this._options.attemptTimeout ?? 4000);
