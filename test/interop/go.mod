@@ -2,6 +2,8 @@ module github.com/sockeye-io/sockeye/test/interop
 
 go 1.26.0
 
-require github.com/sockeye-io/sockeye v0.0.0
+require github.com/gobwas/ws v1.5.0
+
+require github.com/gobwas/httphead v0.1.0 // indirect
 
 replace github.com/sockeye-io/sockeye => ../..
