@@ -223,7 +223,7 @@ func TestHeartbeatOptions(t *testing.T) {
 }
 
 // A polling session whose client never comes back ends after interval and timeout.
-func TestPollingClientVanishes(t *testing.T) {
+func TestAttackSessionThatNeverPolls(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, s *server) {
 		p := s.poll()
 		p.peer.sendText("for nobody")

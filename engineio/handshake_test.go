@@ -276,7 +276,7 @@ func serveAs(s *server, remoteAddr, target string) *httptest.ResponseRecorder {
 	return w
 }
 
-func TestHandshakesPerAddress(t *testing.T) {
+func TestAttackHandshakeFlood(t *testing.T) {
 	inBubble(t, &engineio.Options{Handshakes: engineio.HandshakeLimit{PerSecond: 2, Burst: 5}}, func(t *testing.T, s *server) {
 		count := func(addr string, n int) (ok int) {
 			for range n {

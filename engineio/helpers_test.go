@@ -113,6 +113,7 @@ type server struct {
 	guard    time.Duration
 	accepted *queue[*peer]
 	errors   *queue[*engineio.ConnectionError]
+	returned *queue[string] // methods of the requests whose handler has returned
 	// onMessage, if set before the first handshake, is called on the read path.
 	onMessage func(p *peer, binary bool, data []byte)
 	// onAccept, if set before the first handshake, is called in the accept function.
@@ -228,9 +229,12 @@ func newPipeServer(t testing.TB, opts *engineio.Options) *server {
 
 func serveOn(t testing.TB, opts *engineio.Options, ln net.Listener, guard time.Duration, dial func() (net.Conn, error)) *server {
 	t.Helper()
-	s := &server{t: t, dial: dial, guard: guard, accepted: newQueue[*peer](), errors: newQueue[*engineio.ConnectionError]()}
+	s := &server{t: t, dial: dial, guard: guard, accepted: newQueue[*peer](), errors: newQueue[*engineio.ConnectionError](), returned: newQueue[string]()}
 	s.engine = engineio.NewServer(s.options(opts), s.accept)
-	s.http = &http.Server{Handler: s.engine, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	s.http = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer s.returned.push(r.Method)
+		s.engine.ServeHTTP(w, r)
+	}), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	served := make(chan struct{})
 	go func() {
 		defer close(served)

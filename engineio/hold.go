@@ -15,8 +15,10 @@ type hold struct {
 	wake    chan struct{} // capacity 1
 	busy    bool          // a GET is in its handler
 	waiting bool          // it waits, and nobody has woken it yet
+	hurried bool          // its writing has a deadline
 	ended   bool
 	how     endKind
+	writing *http.ResponseController // of the GET
 }
 
 func (h *hold) ready() bool { return h.waiting }
@@ -36,25 +38,35 @@ func (h *hold) end(how endKind) {
 	if h.waiting {
 		h.kick()
 	}
+	if h.busy {
+		// The peer may have stopped reading, and a write to it would never
+		// return. Not every ResponseWriter has deadlines.
+		h.hurried = h.writing.SetWriteDeadline(time.Now().Add(lingerTimeout)) == nil
+	}
 	s.mu.Unlock()
 }
 
 // enter claims the hold for a GET; false means that another has it, which the
 // protocol forbids.
-func (h *hold) enter() bool {
+func (h *hold) enter(w http.ResponseWriter) bool {
 	h.session.mu.Lock()
 	defer h.session.mu.Unlock()
 	if h.busy {
 		return false
 	}
 	h.busy = true
+	h.writing = http.NewResponseController(w)
 	return true
 }
 
 func (h *hold) leave() {
 	h.session.mu.Lock()
-	h.busy = false
+	rc, hurried := h.writing, h.hurried
+	h.busy, h.hurried, h.writing = false, false, nil
 	h.session.mu.Unlock()
+	if hurried && rc.Flush() == nil {
+		_ = rc.SetWriteDeadline(time.Time{}) // the connection may serve other requests
+	}
 }
 
 // next is what a held GET is to do.

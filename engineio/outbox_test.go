@@ -158,7 +158,7 @@ func TestSendContextGivesUp(t *testing.T) {
 }
 
 // A client that reads nothing is cut off at the limit, and nobody waits for it.
-func TestSlowReaders(t *testing.T) {
+func TestAttackSlowReader(t *testing.T) {
 	for _, transport := range []string{"websocket", "streaming"} {
 		t.Run(transport, func(t *testing.T) {
 			s := newServer(t, outbox(200_000, engineio.PolicyDisconnect))

@@ -39,7 +39,7 @@ func (s *Session) serveGet(w http.ResponseWriter, q *request) {
 
 func (p *polling) poll(w http.ResponseWriter, q *request) {
 	s := p.session
-	if !p.enter() {
+	if !p.enter(w) {
 		// The first GET is answered with a close packet.
 		s.finish(ReasonTransportError, errPollOverlap, endAbort)
 		w.WriteHeader(http.StatusBadRequest)
@@ -51,6 +51,12 @@ func (p *polling) poll(w http.ResponseWriter, q *request) {
 	n := p.wait(q.Request, opts.MaxPollPackets, opts.MaxPayload, 0, opts.ShortPolling)
 	if n.gone {
 		s.finish(ReasonTransportError, errPollAborted, endAbort)
+		return
+	}
+	if n.last && p.how == endUpgraded {
+		// A client lets its GET come back before it completes the upgrade; this one came after that, on a connection
+		// of its own, and was merely read first. Had it been read second, it would get the same answer.
+		s.server.refuse(w, q, badRequest("TRANSPORT_MISMATCH", "transport", q.transport))
 		return
 	}
 	if n.batch == nil {

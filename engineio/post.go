@@ -20,6 +20,7 @@ func (s *Session) servePost(w http.ResponseWriter, q *request) {
 	s.mu.Unlock()
 	if overlap {
 		s.finish(ReasonTransportError, errPostOverlap, endAbort)
+		dropBody(w, q.Request)
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
@@ -32,6 +33,7 @@ func (s *Session) servePost(w http.ResponseWriter, q *request) {
 	if strings.HasPrefix(q.Header.Get("Content-Type"), "application/octet-stream") {
 		// Protocol 4 carries binary as base64.
 		s.finish(ReasonTransportError, errInvalidContent, endAbort)
+		dropBody(w, q.Request)
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
@@ -43,7 +45,7 @@ func (s *Session) servePost(w http.ResponseWriter, q *request) {
 			return
 		}
 		if status == http.StatusRequestEntityTooLarge {
-			w.Header().Set("Connection", "close") // the rest of the body is not read
+			dropBody(w, q.Request)
 		}
 		w.WriteHeader(status)
 		return
@@ -58,6 +60,15 @@ func (s *Session) servePost(w http.ResponseWriter, q *request) {
 	h.Set("Content-Length", "2")
 	h.Set("Cache-Control", "no-store")
 	_, _ = io.WriteString(w, "ok") // the packets have arrived all the same
+}
+
+// dropBody is called before a response to a request whose body is not read. On
+// HTTP/1 net/http would wait for the body before it lets the response go, and
+// a peer that announces one and never sends it would never be answered.
+func dropBody(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 1 && r.ContentLength != 0 {
+		w.Header().Set("Connection", "close")
+	}
 }
 
 var errBodyTooLarge = errors.New("engineio: body is larger than MaxPayload")

@@ -115,6 +115,7 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		// As the Node server answers; the session is not disturbed.
 		w.WriteHeader(http.StatusInternalServerError)
+		dropBody(w, r)
 	}
 }
 

@@ -59,7 +59,7 @@ func (t *streaming) reply(*Message) {
 // stream serves one GET for as long as it lasts.
 func (t *streaming) stream(w http.ResponseWriter, q *request, first []*Message) {
 	s := t.session
-	if !t.enter() {
+	if !t.enter(w) {
 		s.finish(ReasonTransportError, errPollOverlap, endAbort)
 		w.WriteHeader(http.StatusBadRequest)
 		return

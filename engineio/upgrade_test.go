@@ -93,7 +93,7 @@ func TestUpgradeWithPendingPollAtTheEnd(t *testing.T) {
 		get := p.startGet() // held for 100 ms at most
 		get.expectHeld()
 		c.send("5")
-		get.expect(200, "6")
+		get.expect(400, badRequest) // what the next one would get
 		p.peer.sendText("x")
 		c.expect("4x")
 	})

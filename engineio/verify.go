@@ -147,6 +147,7 @@ func (srv *Server) refuse(w http.ResponseWriter, q *request, f *refusal) {
 			Request: q.Request, Code: f.code, Message: f.message, Status: f.status, Context: f.context,
 		})
 	}
+	dropBody(w, q.Request)
 	h := w.Header()
 	if f.retryAfter != "" {
 		h.Set("Retry-After", f.retryAfter)

@@ -128,7 +128,13 @@ func (srv *Server) upgradeConn(w http.ResponseWriter, q *request, header http.He
 	upgrader := ws.HTTPUpgrader{Header: header}
 	extension := wsflate.Extension{Parameters: wsflate.Parameters{ServerNoContextTakeover: true, ClientNoContextTakeover: true}}
 	if srv.opts.Deflate != nil {
-		upgrader.Negotiate = func(o httphead.Option) (httphead.Option, error) { return extension.Negotiate(o) }
+		upgrader.Negotiate = func(o httphead.Option) (httphead.Option, error) {
+			accepted, err := extension.Negotiate(o)
+			if err != nil {
+				return httphead.Option{}, nil // an offer that makes no sense is declined (RFC 7692, section 5)
+			}
+			return accepted, nil
+		}
 	}
 	hijacker := &responseCapture{ResponseWriter: w}
 	conn, rw, _, err := upgrader.Upgrade(q.Request, hijacker)

@@ -365,23 +365,3 @@ func TestVolatileOnWebSocket(t *testing.T) {
 		t.Error("a volatile message was taken after the end")
 	}
 }
-
-func TestQueueAndFlush(t *testing.T) {
-	s := newServer(t, nil)
-	c := s.ws()
-	if err := c.peer.Queue(textMessage("a")); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.peer.Queue(textMessage("b"), textMessage("c")); err != nil {
-		t.Fatal(err)
-	}
-	c.peer.Flush()
-	c.expect("4a", "4b", "4c")
-	c.peer.Flush() // of nothing
-	p := s.poll()
-	if err := p.peer.Queue(textMessage("d")); err != nil {
-		t.Fatal(err)
-	}
-	p.peer.Flush()
-	p.expectPoll("4d")
-}

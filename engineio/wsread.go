@@ -26,7 +26,7 @@ type wsInput struct {
 	draining   bool   // the session has ended; wait for the peer to close
 	deep       bool   // the reader's stack has grown for what may not come again soon
 	batches    uint8  // read so far, up to youth
-	goodbye    []byte // close frame that says what the peer did wrong
+	goodbye    []byte // close frame that says what the peer did wrong; guarded by Session.mu
 	first      [1]byte
 }
 
@@ -102,6 +102,17 @@ func (c *webSocket) read() {
 func (c *webSocket) readPlain() error {
 	for {
 		if _, err := io.ReadFull(c.conn, c.in.first[:]); err != nil {
+		if len(c.in.frame) > 0 {
+			// What comes next may be one byte, the last of the frame.
+			b := readBuffers.Get().(*readBuffer)
+			n, err := c.conn.Read(b.bytes[:])
+			c.feed(b, b.bytes[:n])
+			readBuffers.Put(b)
+			if err != nil {
+				return err
+			}
+			continue
+		}
 			return err
 		}
 		b := readBuffers.Get().(*readBuffer)
@@ -325,7 +336,10 @@ func (c *webSocket) fail(err error) {
 	s := c.session
 	var violation *protocolError
 	if errors.As(err, &violation) {
-		c.in.goodbye = newFrame(ws.OpClose, ws.NewCloseFrameBody(violation.code, "")).frame()
+		goodbye := newFrame(ws.OpClose, ws.NewCloseFrameBody(violation.code, "")).frame()
+		s.mu.Lock()
+		c.in.goodbye = goodbye
+		s.mu.Unlock()
 	}
 	switch {
 	case !c.in.current:

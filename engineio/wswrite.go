@@ -245,18 +245,38 @@ func (c *webSocket) writeSoon(f []byte) {
 func (c *webSocket) end(endKind) {
 	s := c.session
 	s.mu.Lock()
-	conn := c.conn
+	conn, last := c.conn, c.in.goodbye
 	busy := s.flush == flushWriting && s.transport == transport(c)
 	s.mu.Unlock()
 	if conn == nil {
 		return // attach will see that the session has ended
 	}
-	if !busy {
-		goodbye := c.in.goodbye
-		if goodbye == nil {
-			goodbye = ws.CompiledClose
+	if last == nil {
+		last = ws.CompiledClose
+	}
+	if c.raw != nil {
+		if busy {
+			last = nil
 		}
-		c.writeSoon(goodbye)
+		c.goodbye(last)
+		return
+	}
+	if busy {
+		// Whoever writes may be stuck, and over TLS everything that says goodbye
+		// waits for him.
+		if over, ok := conn.(interface{ NetConn() net.Conn }); ok {
+			conn = over.NetConn()
+		}
+		_ = conn.Close()
+		return
+	}
+	go c.goodbye(last) // writes, and the peer may have stopped reading
+}
+
+// goodbye sends a last frame, if there is one, and closes the sending half.
+func (c *webSocket) goodbye(last []byte) {
+	if last != nil {
+		c.writeSoon(last)
 	}
 	_ = c.conn.SetReadDeadline(time.Now().Add(lingerTimeout))
 	half, ok := c.conn.(interface{ CloseWrite() error })
