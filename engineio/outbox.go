@@ -3,6 +3,8 @@ package engineio
 import (
 	"context"
 	"sync"
+
+	"github.com/sockeye-io/sockeye/engineio/frame"
 )
 
 // OverflowPolicy says what Send does when the outbox has no room.
@@ -72,43 +74,6 @@ func (s *Session) Send(ms ...*Message) error {
 		s.overflow(len(ms))
 	}
 	return err
-}
-
-// Queue is Send for a caller that is about to call Flush: the messages take
-// their place in the outbox, and nothing is written yet. Whoever flushes next
-// takes them along.
-func (s *Session) Queue(ms ...*Message) error {
-	s.mu.Lock()
-	err := s.push(ms)
-	s.mu.Unlock()
-	if err == ErrOutboxFull {
-		s.overflow(len(ms))
-	}
-	return err
-}
-
-// Flush writes what waits in the outbox, from this goroutine if that is
-// possible without blocking.
-func (s *Session) Flush() {
-	s.mu.Lock()
-	t := s.transport
-	if s.queue == nil || t == nil || !t.ready() {
-		s.mu.Unlock()
-		return
-	}
-	c, ok := t.(*webSocket)
-	if !ok || c.raw == nil {
-		t.kick()
-		s.mu.Unlock()
-		return
-	}
-	if s.flush == flushWriting {
-		s.mu.Unlock()
-		return
-	}
-	s.flush = flushWriting
-	s.mu.Unlock()
-	c.flush()
 }
 
 // SendVolatile sends the messages only if they can leave at once: nothing
@@ -208,6 +173,11 @@ func (s *Session) take(maxPackets, maxBytes int) *batch {
 	for n < len(pending) {
 		size += len(pending[n].text()) + 1
 		if n > 0 && ((maxPackets > 0 && n >= maxPackets) || (maxBytes > 0 && size > maxBytes)) {
+			break
+		}
+		if n > 0 && maxPackets > 0 && pending[n].kind == frame.Close {
+			// The stock client closes at once when it reads this packet in a payload, and handles what came before
+			// it only afterwards: it would miss the disconnect packet that says why. Alone it comes with the next GET.
 			break
 		}
 		n++

@@ -12,4 +12,6 @@ func rawConn(net.Conn) syscall.RawConn { return nil }
 
 func (c *webSocket) readRaw() error { return c.readPlain() }
 
+func atEOF(syscall.RawConn) bool { return false }
+
 func writeFD(uintptr, []byte) (int, error) { return 0, syscall.EINVAL }

@@ -45,6 +45,9 @@ func (c *webSocket) readRaw() error {
 			}
 			readBuffers.Put(b)
 			switch {
+			case n > 0 && n < readSize && !c.in.deep:
+				c.session.server.eof.add(c)
+				return false
 			case n > 0:
 				continue
 			case err == syscall.EINTR:
@@ -66,6 +69,18 @@ func (c *webSocket) readRaw() error {
 		return err
 	}
 	return failure
+}
+
+// atEOF reports whether the peer has closed its half and everything before that
+// has been read.
+func atEOF(raw syscall.RawConn) bool {
+	eof := false
+	err := raw.Control(func(fd uintptr) {
+		var b [1]byte
+		n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		eof = n == 0 && err == nil
+	})
+	return err == nil && eof
 }
 
 // writeFD writes what the kernel takes at once.

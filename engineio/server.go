@@ -23,6 +23,7 @@ type Server struct {
 	stopped atomic.Bool // refuse handshakes
 	limiter limiter
 	flusher flusher
+	eof     eofWatch
 	stats   counters
 	// Upgrades offered in the open packet, as JSON: to everyone, and to clients
 	// that said that they know streaming.
@@ -114,8 +115,8 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.servePost(w, &q)
 	default:
 		// As the Node server answers; the session is not disturbed.
-		w.WriteHeader(http.StatusInternalServerError)
 		dropBody(w, r)
+		w.WriteHeader(http.StatusInternalServerError)
 	}
 }
 

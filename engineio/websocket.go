@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/gobwas/httphead"
@@ -19,6 +20,7 @@ type webSocket struct {
 	conn    net.Conn
 	raw     syscall.RawConn // for reading and writing without blocking; nil over TLS and in memory
 	deflate bool            // permessage-deflate was agreed on
+	watched atomic.Bool     // in the list of Server.eof
 	in      wsInput
 }
 

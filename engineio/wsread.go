@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -101,7 +102,6 @@ func (c *webSocket) read() {
 // is something to read, which the first byte tells.
 func (c *webSocket) readPlain() error {
 	for {
-		if _, err := io.ReadFull(c.conn, c.in.first[:]); err != nil {
 		if len(c.in.frame) > 0 {
 			// What comes next may be one byte, the last of the frame.
 			b := readBuffers.Get().(*readBuffer)
@@ -113,6 +113,7 @@ func (c *webSocket) readPlain() error {
 			}
 			continue
 		}
+		if _, err := io.ReadFull(c.conn, c.in.first[:]); err != nil {
 			return err
 		}
 		b := readBuffers.Get().(*readBuffer)
@@ -140,7 +141,7 @@ func (c *webSocket) lost(err error) {
 		s.abandonUpgrade(c)
 		return
 	}
-	if err == io.EOF || errors.Is(err, net.ErrClosed) {
+	if err == io.EOF || errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
 		err = nil
 	}
 	s.finish(ReasonTransportClose, err, endAbort)
