@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -113,7 +114,8 @@ type server struct {
 	guard    time.Duration
 	accepted *queue[*peer]
 	errors   *queue[*engineio.ConnectionError]
-	returned *queue[string] // methods of the requests whose handler has returned
+	returned *queue[string]               // methods of the requests whose handler has returned
+	handler  atomic.Pointer[http.Handler] // instead of the engine
 	// onMessage, if set before the first handshake, is called on the read path.
 	onMessage func(p *peer, binary bool, data []byte)
 	// onAccept, if set before the first handshake, is called in the accept function.
@@ -233,6 +235,10 @@ func serveOn(t testing.TB, opts *engineio.Options, ln net.Listener, guard time.D
 	s.engine = engineio.NewServer(s.options(opts), s.accept)
 	s.http = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer s.returned.push(r.Method)
+		if h := s.handler.Load(); h != nil {
+			(*h).ServeHTTP(w, r)
+			return
+		}
 		s.engine.ServeHTTP(w, r)
 	}), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	served := make(chan struct{})

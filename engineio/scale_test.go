@@ -1,0 +1,128 @@
+//go:build unix
+
+package engineio_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/gobwas/ws"
+
+	"github.com/sockeye-io/sockeye/engineio"
+)
+
+// Ten thousand clients connect at once: none is lost, each has a session of its own and
+// each gets a broadcast.
+func TestManyParallelConnects(t *testing.T) {
+	count := 10_000
+	if testing.Short() {
+		count = 500
+		t.Logf("-short: %d connections instead of 10,000", count)
+	}
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	// Both ends of each connection are in this process.
+	if room := (int(min(limit.Cur, 1<<20)) - 500) / 2; room < count {
+		t.Logf("the limit of %d open files leaves room for %d connections instead of %d", limit.Cur, room, count)
+		count = room
+	}
+	s := newServer(t, nil)
+	var lost atomic.Int64
+	conns := make([]net.Conn, count)
+	readers := make([]*bufio.Reader, count)
+	ids := make([]string, count)
+	inParallel(count, func(i int) {
+		id, conn, br, err := connect(s)
+		if err != nil {
+			lost.Add(1)
+			t.Errorf("connection %d: %v", i, err)
+			return
+		}
+		ids[i], conns[i], readers[i] = id, conn, br
+	})
+	defer func() {
+		for _, c := range conns {
+			if c != nil {
+				_ = c.Close()
+			}
+		}
+	}()
+	if n := lost.Load(); n > 0 {
+		t.Fatalf("%d of %d connections were lost", n, count)
+	}
+	if n := s.engine.Sessions(); n != count {
+		t.Fatalf("%d sessions, want %d", n, count)
+	}
+	different := make(map[string]bool, count)
+	for _, id := range ids {
+		different[id] = true
+	}
+	if len(different) != count {
+		t.Fatalf("%d different ids, want %d", len(different), count)
+	}
+
+	m := engineio.NewMessage(false, []byte("everybody"))
+	s.engine.All(func(session *engineio.Session) bool {
+		if err := session.Send(m); err != nil {
+			t.Error(err)
+		}
+		return true
+	})
+	inParallel(count, func(i int) {
+		f, err := ws.ReadFrame(readers[i])
+		if err != nil || string(f.Payload) != "4everybody" {
+			t.Errorf("connection %d: %q, %v", i, f.Payload, err)
+		}
+	})
+}
+
+// inParallel calls f with 0 to n-1, as many at a time as a listener's backlog takes
+// without a retry of the kernel's, which would take a second.
+func inParallel(n int, f func(i int)) {
+	var wg sync.WaitGroup
+	var next atomic.Int64
+	for range 256 {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				f(i)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// connect opens a WebSocket session without a goroutine.
+func connect(s *server) (id string, conn net.Conn, br *bufio.Reader, err error) {
+	if conn, err = s.dial(); err != nil {
+		return "", nil, nil, err
+	}
+	if _, err = io.WriteString(conn, upgradeRequest(wsQuery)); err != nil {
+		return "", conn, nil, err
+	}
+	br = bufio.NewReaderSize(conn, 512)
+	r, err := http.ReadResponse(br, nil)
+	if err != nil {
+		return "", conn, nil, err
+	}
+	if r.StatusCode != http.StatusSwitchingProtocols {
+		return "", conn, nil, fmt.Errorf("%s", r.Status)
+	}
+	f, err := ws.ReadFrame(br)
+	if err != nil {
+		return "", conn, nil, err
+	}
+	m := sidPattern.FindSubmatch(f.Payload)
+	if m == nil {
+		return "", conn, nil, fmt.Errorf("no sid in %q", f.Payload)
+	}
+	return string(m[1]), conn, br, nil
+}
