@@ -41,7 +41,7 @@ FUZZTIME ?= 20s
 fuzz: ## run every fuzzer for FUZZTIME (20s)
 	@for m in $(MODULES); do (cd $$m && for p in $$(go list ./...); do \
 	  for f in $$(go test -list '^Fuzz' $$p 2>/dev/null | grep '^Fuzz'); do \
-	    echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
+	    echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s $$p || exit 1; \
 	  done; done) || exit 1; done
 
 bundle: ## rebuild web/dist from web/src
