@@ -44,7 +44,7 @@ func Build(web string) ([]File, error) {
 			Bundle:            true,
 			Format:            b.format,
 			Platform:          api.PlatformBrowser,
-			Target:            api.ES2020,
+			Target:            api.ES2021,
 			Charset:           api.CharsetUTF8,
 			Sourcemap:         api.SourceMapLinked,
 			LegalComments:     api.LegalCommentsNone,

@@ -128,10 +128,6 @@ interface EngineOptions {
     extraHeaders?: Record<string, string>;
     /** Whether requests to another origin carry cookies. Default: false. */
     withCredentials?: boolean;
-    /** The name of the query parameter that makes every request different. Default: "t". */
-    timestampParam?: string;
-    /** Whether requests have that parameter. Default: true for polling and streaming, false for websocket. */
-    timestampRequests?: boolean;
     /** WebSocket subprotocols. */
     protocols?: string | string[];
     /** Options for one transport alone, by its name. */
@@ -160,6 +156,17 @@ interface ManagerOptions extends EngineOptions {
         Decoder: new () => Pick<Decoder, "add" | "on" | "destroy">;
     };
 }
+/** The options that have a value in any case. */
+declare const defaults: {
+    attemptTimeout: number;
+    reconnection: boolean;
+    reconnectionAttempts: number;
+    reconnectionDelay: number;
+    reconnectionDelayMax: number;
+    randomizationFactor: number;
+    timeout: number | false;
+};
+type Settings = ManagerOptions & typeof defaults;
 type AuthData = {
     [key: string]: any;
 };
@@ -282,7 +289,7 @@ declare class Engine extends Emitter implements TransportHost {
     /** The promise of the server: a ping every so often, and how late it may be. */
     /** The transport that is being probed, and those to probe after it. */
     /** The transport before the upgrade, while it still delivers; what the new one brings waits for it. */
-    constructor(address: Address, options: ManagerOptions);
+    constructor(address: Address, options: Settings);
     /** Sends one message. */
     write(data: string | Binary): void;
     /** Closes the connection, after what was written has been sent. */
@@ -337,6 +344,8 @@ declare class Socket<ListenEvents extends EventsMap = DefaultEventsMap, EmitEven
     /** The name of this socket on the server; undefined while there is no connection. */
     id: string | undefined;
     connected: boolean;
+    /** Whether the socket is connected or will go on trying to be. */
+    active: boolean;
     /** Whether the last connect went on where the connection before it had ended. */
     recovered: boolean;
     /** Sent with every connect; may be replaced at any time. */
@@ -349,8 +358,6 @@ declare class Socket<ListenEvents extends EventsMap = DefaultEventsMap, EmitEven
     /** The connection that the socket shares with those of other namespaces. */
     io: Manager, nsp: string, opts?: SocketOptions);
     get disconnected(): boolean;
-    /** Whether the socket is connected or will go on trying to be. */
-    get active(): boolean;
     /** Connects, and goes on doing so after a loss, until disconnect. */
     connect(): this;
     disconnect(): this;
@@ -408,22 +415,13 @@ interface ManagerEvents {
     reconnect_error: (err: Error) => void;
     reconnect_failed: () => void;
 }
-declare const defaults: {
-    reconnection: boolean;
-    reconnectionAttempts: number;
-    reconnectionDelay: number;
-    reconnectionDelayMax: number;
-    randomizationFactor: number;
-    timeout: number | false;
-};
-type Settings = typeof defaults;
 /** One connection, made again whenever it is lost, shared by the sockets of its namespaces. */
 declare class Manager extends Emitter<ManagerEvents & {
     [event: string]: any;
 }> {
     readonly uri?: string;
     /** The options, which count again with every new connection. */
-    readonly opts: ManagerOptions & Settings;
+    readonly opts: Settings;
     readonly nsps: Record<string, Socket<any, any>>;
     /** The connection, or the last one. */
     engine: Engine;
@@ -445,13 +443,14 @@ declare class Manager extends Emitter<ManagerEvents & {
     /** Gives up the engine. */
     /** The next delay: twice the last, a random part of it more or less, never more than the longest. */
 }
-type Setting<K extends keyof Settings> = {
+type Setting<K extends keyof typeof defaults> = {
     (): Settings[K];
     (value: Settings[K]): Manager;
 };
 /** Each setting is a method, too: without an argument it answers the value, with one it changes it. */
 interface Manager {
     connect: Manager["open"];
+    attemptTimeout: Setting<"attemptTimeout">;
     reconnection: Setting<"reconnection">;
     reconnectionAttempts: Setting<"reconnectionAttempts">;
     reconnectionDelay: Setting<"reconnectionDelay">;

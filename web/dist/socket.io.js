@@ -28,8 +28,7 @@
     }
     /** Adds a listener. */
     on(event, listener) {
-      var _a;
-      ((_a = this._listeners)[event] || (_a[event] = [])).push(listener);
+      (this._listeners[event] ||= []).push(listener);
       return this;
     }
     /** Adds a listener that is removed before its first call. */
@@ -118,7 +117,7 @@
         memory = JSON.parse(sessionStorage.getItem(prefix + key));
       } catch {
       }
-      memory || (memory = { at: 0 });
+      memory ||= { at: 0 };
     }
     if (!(Date.now() - memory.at < lifetime)) memory.transport = memory.heartbeat = void 0;
     return memories[key] = memory;
@@ -454,15 +453,12 @@
       return expired;
     }
     url(transport, scheme) {
-      const { query: extra, timestampRequests, timestampParam } = this._optionsFor(transport.name);
       const query = new URLSearchParams(this._address.query);
       const set = (value, name) => query.set(name, value);
-      new URLSearchParams(extra).forEach(set);
+      new URLSearchParams(this._optionsFor(transport.name).query).forEach(set);
       set(4, "EIO");
       set(transport.name, "transport");
-      if (timestampRequests ?? scheme === "http") {
-        set(Date.now().toString(36) + Math.random().toString(36).slice(2, 6), timestampParam || "t");
-      }
+      if (scheme === "http") set(Date.now().toString(36) + Math.random().toString(36).slice(2, 6), "t");
       if (this.id) {
         set(this.id, "sid");
       } else {
@@ -478,7 +474,7 @@
     }
     received(transport, frame) {
       if (transport === this._candidate) {
-        this._answered || (this._answered = frame.type === 3 /* Pong */);
+        this._answered ||= frame.type === 3 /* Pong */;
         this._switch(transport);
       } else if (transport === this.transport && this._tail) {
         this._held.push(frame);
@@ -519,7 +515,7 @@
     /** Begins with the next transport. */
     _next() {
       if (this.readyState !== "opening") return;
-      const { attemptTimeout = 4e3, timeout } = this._options;
+      const { attemptTimeout, timeout } = this._options;
       const left = this._order.length - this._index;
       this._started = Date.now();
       try {
@@ -528,7 +524,7 @@
         return this._failed(err);
       }
       if (left > 1) {
-        const ms = timeout ? Math.min(attemptTimeout, timeout / this._order.length) : attemptTimeout;
+        const ms = Math.min(attemptTimeout, (timeout || Infinity) / this._order.length);
         this._timer = setTimeout(() => this._failed(new TransportError(`no answer in ${ms} ms`)), ms);
       }
       this.transport.open();
@@ -594,7 +590,7 @@
       const memory = this._memory;
       const { name } = this.transport;
       const best = name === defaultOrder[0] ? void 0 : name;
-      memory.worked || (memory.worked = name === "websocket");
+      memory.worked ||= name === "websocket";
       if (!this._options.transports && best !== memory.transport) {
         memory.transport = best;
         this._keep();
@@ -613,8 +609,8 @@
       if (!name || this.readyState !== "open") return;
       this._started = Date.now();
       this._timer = setTimeout(
-        () => this._probeFailed(new TransportError("no answer to the probe")),
-        this._options.attemptTimeout ?? 4e3
+        () => this._probeFailed(new TransportError("no answer")),
+        this._options.attemptTimeout
       );
       this._probing = this._answered = false;
       this._candidate = this._create(name);
@@ -644,7 +640,7 @@
         this._switching = false;
         if (old.trailing) {
           this._tail = old;
-          this._timer = setTimeout(() => this._release(), this._options.attemptTimeout ?? 4e3);
+          this._timer = setTimeout(() => this._release(), this._options.attemptTimeout);
         }
         this._record(next.name, "upgrade");
         this._learn();
@@ -767,6 +763,17 @@
     }
   };
 
+  // src/options.ts
+  var defaults = {
+    attemptTimeout: 4e3,
+    reconnection: true,
+    reconnectionAttempts: Infinity,
+    reconnectionDelay: 1e3,
+    reconnectionDelayMax: 5e3,
+    randomizationFactor: 0.5,
+    timeout: 2e4
+  };
+
   // src/packet.ts
   var protocol = 5;
   var reserved = ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
@@ -794,12 +801,12 @@
     }
     add(message) {
       if (typeof message === "string") {
-        if (this._packet) throw new Error("text instead of an attachment");
+        if (this._packet) throw new Error("attachment expected");
         const m = header.exec(message);
         if (!m) throw new Error("invalid packet");
         const type = +m[1];
         const binary = type > 4 /* ConnectError */;
-        if (binary !== +m[2] > 0) throw new Error("invalid number of attachments");
+        if (binary !== +m[2] > 0) throw new Error("invalid packet");
         this._missing = +m[2] || 0;
         this._json = message.slice(m[0].length);
         this._packet = {
@@ -808,7 +815,7 @@
           id: m[5] ? +m[5] : void 0
         };
       } else {
-        if (!this._packet) throw new Error("attachment without a packet");
+        if (!this._packet) throw new Error("unexpected attachment");
         this._attachments.push(message);
         this._missing--;
       }
@@ -825,7 +832,7 @@
       this.destroy();
       const data = packet.data = this._json ? JSON.parse(this._json, (_, value) => {
         if (!attachments.length || value?.["_placeholder"] !== true) return value;
-        if (!(value.num in attachments) || typeof value.num !== "number") throw new Error("illegal attachments");
+        if (!(value.num in attachments) || typeof value.num !== "number") throw new Error("invalid attachment");
         return attachments[value.num];
       }) : void 0;
       const object = data && typeof data === "object";
@@ -837,7 +844,7 @@
         list,
         object || typeof data === "string"
       ][packet.type];
-      if (!ok) throw new Error("invalid payload");
+      if (!ok) throw new Error("invalid packet");
       this._fire("decoded", packet);
     }
   };
@@ -849,13 +856,14 @@
       this.io = io3;
       this.nsp = nsp;
       this.connected = false;
+      /** Whether the socket is connected or will go on trying to be. */
+      this.active = false;
       /** Whether the last connect went on where the connection before it had ended. */
       this.recovered = false;
       /** Packets that wait for a connection. */
       this.sendBuffer = [];
       /** Events that came before the connect was answered. */
       this.receiveBuffer = [];
-      this._wanted = false;
       this._ids = 0;
       this._acks = {};
       this._flags = {};
@@ -868,15 +876,11 @@
     get disconnected() {
       return !this.connected;
     }
-    /** Whether the socket is connected or will go on trying to be. */
-    get active() {
-      return this._wanted;
-    }
     /** Connects, and goes on doing so after a loss, until disconnect. */
     connect() {
       if (this.connected) return this;
-      const fresh = !this._wanted;
-      this._wanted = true;
+      const fresh = !this.active;
+      this.active = true;
       if (!this.io._reconnecting) this.io.open();
       if (this.io._open && fresh) this._onOpen();
       return this;
@@ -1009,13 +1013,16 @@
     }
     /** @internal */
     _onPacket({ type, id, data }) {
-      if (!this._wanted) return;
+      if (!this.active) {
+        if (type === 0 /* Connect */) this._packet({ type: 1 /* Disconnect */ });
+        return;
+      }
       switch (type) {
         case 0 /* Connect */:
           if (data?.sid) {
             this._onConnect(data.sid, data.pid);
           } else {
-            this._fire("connect_error", new Error("the server speaks the protocol of Socket.IO v2, this client that of v3 and later"));
+            this._fire("connect_error", new Error("the server speaks an older protocol (Socket.IO v2), this client that of v3 and later"));
           }
           break;
         case 2 /* Event */:
@@ -1069,7 +1076,7 @@
     }
     /** Wants no connection any more. */
     _leave() {
-      this._wanted = false;
+      this.active = false;
       this.io._release();
     }
     /** The function with which a listener acknowledges an event, once. */
@@ -1140,11 +1147,11 @@
   function parseAddress(uri) {
     const page = typeof location === "undefined" ? void 0 : location;
     const scheme = page ? page.protocol : "https:";
-    uri || (uri = "/");
+    uri ||= "/";
     if (uri.length > 8e3) throw new Error("URI too long");
     if (/^\/(?!\/)/.test(uri)) uri = (page ? page.host : "localhost") + uri;
     if (!/^(https?|wss?):\/\//.test(uri)) uri = scheme + (uri.startsWith("//") ? uri : "//" + uri);
-    const m = /^(http|ws)(s?):\/\/(?:[^/?#]*@)?([^/?#]*)([^?#]*)\??([^#]*)/.exec(uri);
+    const m = /^(http|ws)(s?):\/\/(?:[^/?#]*@)?([^/?#]+)([^?#]*)\??([^#]*)/.exec(uri);
     if (!m) throw new Error("invalid URI: " + uri);
     const [, , secure, host, namespace, query] = m;
     return {
@@ -1155,14 +1162,6 @@
   }
 
   // src/manager.ts
-  var defaults = {
-    reconnection: true,
-    reconnectionAttempts: Infinity,
-    reconnectionDelay: 1e3,
-    reconnectionDelayMax: 5e3,
-    randomizationFactor: 0.5,
-    timeout: 2e4
-  };
   var Manager = class extends Emitter {
     constructor(uri, opts) {
       super();
@@ -1230,13 +1229,8 @@
     }
     /** The socket of a namespace, the same one every time. */
     socket(nsp, opts) {
-      let socket = this.nsps[nsp];
-      if (!socket) {
-        socket = this.nsps[nsp] = new Socket(this, nsp, opts);
-        if (this.opts.autoConnect !== false) socket.connect();
-      } else if (this.opts.autoConnect !== false && !socket.active) {
-        socket.connect();
-      }
+      const socket = this.nsps[nsp] ||= new Socket(this, nsp, opts);
+      if (this.opts.autoConnect !== false && !socket.active) socket.connect();
       return socket;
     }
     /** @internal */
@@ -1261,16 +1255,16 @@
     _onOpen() {
       this._state = "open";
       this._decoder = new (this.opts.parser?.Decoder || Decoder)();
-      this._decoder.on(
-        "decoded",
-        (packet) => (
-          // Apart from the one that reads, so that an error in a listener is the page's and stops nothing here.
+      this._decoder.on("decoded", (packet) => {
+        try {
+          this._fire("packet", packet);
+          this.nsps[packet.nsp]?._onPacket(packet);
+        } catch (err) {
           queueMicrotask(() => {
-            this._fire("packet", packet);
-            this.nsps[packet.nsp]?._onPacket(packet);
-          })
-        )
-      );
+            throw err;
+          });
+        }
+      });
       this._fire("open");
       for (const socket of this._sockets()) socket._onOpen();
     }
@@ -1345,7 +1339,7 @@
   var managers = {};
   function io(uri, opts) {
     if (uri && typeof uri === "object") [uri, opts] = [void 0, uri];
-    opts || (opts = {});
+    opts ||= {};
     const { origin, namespace, query } = parseAddress(uri);
     const key = origin + (opts.path || "/socket.io");
     const source = origin + "/" + (query && "?" + query);
@@ -1353,7 +1347,7 @@
     if (opts.forceNew || opts.multiplex === false || manager?.nsps[namespace]) {
       manager = new Manager(source, opts);
     } else {
-      manager = managers[key] || (managers[key] = new Manager(source, opts));
+      manager = managers[key] ||= new Manager(source, opts);
     }
     return manager.socket(namespace, opts);
   }

@@ -2,7 +2,7 @@ import type { Binary } from "./binary";
 import { Emitter } from "./emitter";
 import { type Frame, Type, typeNames } from "./frame";
 import { forget, keep, type Memory, recall } from "./memory";
-import type { ManagerOptions } from "./options";
+import type { Settings } from "./options";
 import { transports } from "./registry";
 import { type EndReason, type Transport, TransportError, type TransportHost } from "./transport";
 import type { Address } from "./url";
@@ -43,7 +43,7 @@ export class Engine extends Emitter implements TransportHost {
   maxPayload = 0;
 
   private _address: Address;
-  private _options: ManagerOptions;
+  private _options: Settings;
   private _key: string;
   private _memory: Memory;
   private _order: string[];
@@ -74,7 +74,7 @@ export class Engine extends Emitter implements TransportHost {
   private _tail?: Transport;
   private _held: Frame[] = [];
 
-  constructor(address: Address, options: ManagerOptions) {
+  constructor(address: Address, options: Settings) {
     super();
     const { transports: given, remember } = options;
     this._address = address;
@@ -114,15 +114,13 @@ export class Engine extends Emitter implements TransportHost {
   }
 
   url(transport: Transport, scheme: "http" | "ws"): string {
-    const { query: extra, timestampRequests, timestampParam } = this._optionsFor(transport.name);
     const query = new URLSearchParams(this._address.query);
     const set = (value: any, name: string) => query.set(name, value);
-    new URLSearchParams(extra as any).forEach(set);
+    new URLSearchParams(this._optionsFor(transport.name).query as any).forEach(set);
     set(4, "EIO");
     set(transport.name, "transport");
-    if (timestampRequests ?? scheme === "http") {
-      set(Date.now().toString(36) + Math.random().toString(36).slice(2, 6), timestampParam || "t");
-    }
+    // Caches that do not listen to cache headers see a different address every time.
+    if (scheme === "http") set(Date.now().toString(36) + Math.random().toString(36).slice(2, 6), "t");
     if (this.id) {
       set(this.id, "sid");
     } else {
@@ -175,7 +173,7 @@ export class Engine extends Emitter implements TransportHost {
     return path.replace(/\/$/, "") + (addTrailingSlash === false ? "" : "/");
   }
 
-  private _optionsFor(name: string): ManagerOptions {
+  private _optionsFor(name: string): Settings {
     return { ...this._options, ...this._options.transportOptions?.[name] };
   }
 
@@ -188,7 +186,7 @@ export class Engine extends Emitter implements TransportHost {
   /** Begins with the next transport. */
   private _next(): void {
     if (this.readyState !== "opening") return;
-    const { attemptTimeout = 4000, timeout } = this._options;
+    const { attemptTimeout, timeout } = this._options;
     const left = this._order.length - this._index;
     this._started = Date.now();
     try {
@@ -197,7 +195,7 @@ export class Engine extends Emitter implements TransportHost {
       return this._failed(err);
     }
     if (left > 1) {
-      const ms = timeout ? Math.min(attemptTimeout, timeout / this._order.length) : attemptTimeout;
+      const ms = Math.min(attemptTimeout, (timeout || Infinity) / this._order.length);
       this._timer = setTimeout(() => this._failed(new TransportError(`no answer in ${ms} ms`)), ms);
     }
     this.transport.open();
@@ -295,8 +293,8 @@ export class Engine extends Emitter implements TransportHost {
     if (!name || this.readyState !== "open") return;
     this._started = Date.now();
     this._timer = setTimeout(
-      () => this._probeFailed(new TransportError("no answer to the probe")),
-      this._options.attemptTimeout ?? 4000,
+      () => this._probeFailed(new TransportError("no answer")),
+      this._options.attemptTimeout,
     );
     this._probing = this._answered = false;
     this._candidate = this._create(name);
@@ -330,7 +328,7 @@ export class Engine extends Emitter implements TransportHost {
       this._switching = false;
       if (old.trailing) {
         this._tail = old;
-        this._timer = setTimeout(() => this._release(), this._options.attemptTimeout ?? 4000);
+        this._timer = setTimeout(() => this._release(), this._options.attemptTimeout);
       }
       this._record(next.name, "upgrade");
       this._learn();

@@ -1,6 +1,6 @@
 import { Emitter } from "./emitter";
 import { Engine, type TransportAttempt } from "./engine";
-import type { ManagerOptions, SocketOptions } from "./options";
+import { defaults, type ManagerOptions, type Settings, type SocketOptions } from "./options";
 import { Decoder, Encoder, type Packet } from "./packet";
 import { Socket } from "./socket";
 import { type Address, parseAddress } from "./url";
@@ -20,21 +20,11 @@ export interface ManagerEvents {
   reconnect_failed: () => void;
 }
 
-const defaults = {
-  reconnection: true,
-  reconnectionAttempts: Infinity,
-  reconnectionDelay: 1000,
-  reconnectionDelayMax: 5000,
-  randomizationFactor: 0.5,
-  timeout: 20000 as number | false,
-};
-type Settings = typeof defaults;
-
 /** One connection, made again whenever it is lost, shared by the sockets of its namespaces. */
 export class Manager extends Emitter<ManagerEvents & { [event: string]: any }> {
   readonly uri?: string;
   /** The options, which count again with every new connection. */
-  readonly opts: ManagerOptions & Settings;
+  readonly opts: Settings;
   readonly nsps: Record<string, Socket<any, any>> = {};
   /** The connection, or the last one. */
   engine!: Engine;
@@ -122,13 +112,8 @@ export class Manager extends Emitter<ManagerEvents & { [event: string]: any }> {
 
   /** The socket of a namespace, the same one every time. */
   socket(nsp: string, opts?: SocketOptions): Socket {
-    let socket = this.nsps[nsp];
-    if (!socket) {
-      socket = this.nsps[nsp] = new Socket(this, nsp, opts);
-      if (this.opts.autoConnect !== false) socket.connect();
-    } else if (this.opts.autoConnect !== false && !socket.active) {
-      socket.connect();
-    }
+    const socket = (this.nsps[nsp] ||= new Socket(this, nsp, opts));
+    if (this.opts.autoConnect !== false && !socket.active) socket.connect();
     return socket;
   }
 
@@ -158,13 +143,17 @@ export class Manager extends Emitter<ManagerEvents & { [event: string]: any }> {
   private _onOpen() {
     this._state = "open";
     this._decoder = new (this.opts.parser?.Decoder || Decoder)();
-    this._decoder.on("decoded", (packet: Packet) =>
-      // Apart from the one that reads, so that an error in a listener is the page's and stops nothing here.
-      queueMicrotask(() => {
+    this._decoder.on("decoded", (packet: Packet) => {
+      try {
         this._fire("packet", packet);
         this.nsps[packet.nsp]?._onPacket(packet);
-      }),
-    );
+      } catch (err) {
+        // An error in a listener is the page's, and stops nothing here.
+        queueMicrotask(() => {
+          throw err;
+        });
+      }
+    });
     this._fire("open");
     for (const socket of this._sockets()) socket._onOpen();
   }
@@ -232,11 +221,12 @@ export class Manager extends Emitter<ManagerEvents & { [event: string]: any }> {
   }
 }
 
-type Setting<K extends keyof Settings> = { (): Settings[K]; (value: Settings[K]): Manager };
+type Setting<K extends keyof typeof defaults> = { (): Settings[K]; (value: Settings[K]): Manager };
 
 /** Each setting is a method, too: without an argument it answers the value, with one it changes it. */
 export interface Manager {
   connect: Manager["open"];
+  attemptTimeout: Setting<"attemptTimeout">;
   reconnection: Setting<"reconnection">;
   reconnectionAttempts: Setting<"reconnectionAttempts">;
   reconnectionDelay: Setting<"reconnectionDelay">;

@@ -29,10 +29,6 @@ export interface EngineOptions {
   extraHeaders?: Record<string, string>;
   /** Whether requests to another origin carry cookies. Default: false. */
   withCredentials?: boolean;
-  /** The name of the query parameter that makes every request different. Default: "t". */
-  timestampParam?: string;
-  /** Whether requests have that parameter. Default: true for polling and streaming, false for websocket. */
-  timestampRequests?: boolean;
   /** WebSocket subprotocols. */
   protocols?: string | string[];
   /** Options for one transport alone, by its name. */
@@ -59,6 +55,19 @@ export interface ManagerOptions extends EngineOptions {
   /** Another codec for packets, such as the one of socket.io-msgpack-parser. */
   parser?: { Encoder: new () => Pick<Encoder, "encode">; Decoder: new () => Pick<Decoder, "add" | "on" | "destroy"> };
 }
+
+/** The options that have a value in any case. */
+export const defaults = {
+  attemptTimeout: 4000,
+  reconnection: true,
+  reconnectionAttempts: Infinity,
+  reconnectionDelay: 1000,
+  reconnectionDelayMax: 5000,
+  randomizationFactor: 0.5,
+  timeout: 20000 as number | false,
+};
+
+export type Settings = ManagerOptions & typeof defaults;
 
 export type AuthData = { [key: string]: any };
 

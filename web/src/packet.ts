@@ -59,12 +59,12 @@ export class Decoder extends Emitter {
 
   add(message: any): void {
     if (typeof message === "string") {
-      if (this._packet) throw new Error("text instead of an attachment");
+      if (this._packet) throw new Error("attachment expected");
       const m = header.exec(message);
       if (!m) throw new Error("invalid packet");
       const type = +m[1];
       const binary = type > PacketType.ConnectError;
-      if (binary !== +m[2] > 0) throw new Error("invalid number of attachments");
+      if (binary !== +m[2] > 0) throw new Error("invalid packet");
       this._missing = +m[2] || 0;
       this._json = message.slice(m[0].length);
       this._packet = {
@@ -73,7 +73,7 @@ export class Decoder extends Emitter {
         id: m[5] ? +m[5] : undefined,
       };
     } else {
-      if (!this._packet) throw new Error("attachment without a packet");
+      if (!this._packet) throw new Error("unexpected attachment");
       this._attachments.push(message);
       this._missing--;
     }
@@ -93,7 +93,7 @@ export class Decoder extends Emitter {
     const data = (packet.data = this._json
       ? JSON.parse(this._json, (_, value) => {
           if (!attachments.length || value?.["_placeholder"] !== true) return value;
-          if (!(value.num in attachments) || typeof value.num !== "number") throw new Error("illegal attachments");
+          if (!(value.num in attachments) || typeof value.num !== "number") throw new Error("invalid attachment");
           return attachments[value.num];
         })
       : undefined);
@@ -106,7 +106,7 @@ export class Decoder extends Emitter {
       list,
       object || typeof data === "string",
     ][packet.type];
-    if (!ok) throw new Error("invalid payload");
+    if (!ok) throw new Error("invalid packet");
     this._fire("decoded", packet);
   }
 }

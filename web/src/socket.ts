@@ -67,6 +67,8 @@ export class Socket<
   /** The name of this socket on the server; undefined while there is no connection. */
   id: string | undefined;
   connected = false;
+  /** Whether the socket is connected or will go on trying to be. */
+  active = false;
   /** Whether the last connect went on where the connection before it had ended. */
   recovered = false;
   /** Sent with every connect; may be replaced at any time. */
@@ -77,7 +79,6 @@ export class Socket<
   receiveBuffer: any[][] = [];
 
   private _opts: SocketOptions;
-  private _wanted = false;
   private _session?: string;
   private _offset?: string;
   private _ids = 0;
@@ -102,16 +103,11 @@ export class Socket<
     return !this.connected;
   }
 
-  /** Whether the socket is connected or will go on trying to be. */
-  get active(): boolean {
-    return this._wanted;
-  }
-
   /** Connects, and goes on doing so after a loss, until disconnect. */
   connect(): this {
     if (this.connected) return this;
-    const fresh = !this._wanted;
-    this._wanted = true;
+    const fresh = !this.active;
+    this.active = true;
     if (!this.io._reconnecting) this.io.open();
     if (this.io._open && fresh) this._onOpen();
     return this;
@@ -270,13 +266,17 @@ export class Socket<
 
   /** @internal */
   _onPacket({ type, id, data }: Packet): void {
-    if (!this._wanted) return;
+    if (!this.active) {
+      // The server let in a socket that has changed its mind since.
+      if (type === PacketType.Connect) this._packet({ type: PacketType.Disconnect });
+      return;
+    }
     switch (type) {
       case PacketType.Connect:
         if (data?.sid) {
           this._onConnect(data.sid, data.pid);
         } else {
-          this._fire("connect_error", new Error("the server speaks the protocol of Socket.IO v2, this client that of v3 and later"));
+          this._fire("connect_error", new Error("the server speaks an older protocol (Socket.IO v2), this client that of v3 and later"));
         }
         break;
       case PacketType.Event:
@@ -337,7 +337,7 @@ export class Socket<
 
   /** Wants no connection any more. */
   private _leave() {
-    this._wanted = false;
+    this.active = false;
     this.io._release();
   }
 

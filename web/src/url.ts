@@ -18,7 +18,7 @@ export function parseAddress(uri?: string): Address {
   if (uri.length > 8000) throw new Error("URI too long");
   if (/^\/(?!\/)/.test(uri)) uri = (page ? page.host : "localhost") + uri;
   if (!/^(https?|wss?):\/\//.test(uri)) uri = scheme + (uri.startsWith("//") ? uri : "//" + uri);
-  const m = /^(http|ws)(s?):\/\/(?:[^/?#]*@)?([^/?#]*)([^?#]*)\??([^#]*)/.exec(uri);
+  const m = /^(http|ws)(s?):\/\/(?:[^/?#]*@)?([^/?#]+)([^?#]*)\??([^#]*)/.exec(uri);
   if (!m) throw new Error("invalid URI: " + uri);
   const [, , secure, host, namespace, query] = m;
   return {
