@@ -129,13 +129,20 @@ func (p *tab) typeInto(id, keys string) {
 
 func (p *tab) say(text string) {
 	p.t.Helper()
-	p.typeInto("text", text+kb.Enter)
+	p.typeInto("text", text)
+	p.do(chromedp.Click(chromedp.ID("send")))
 }
 
 // setField fills a form field as somebody would who leaves it afterwards.
 func (p *tab) setField(id, value string) {
 	p.t.Helper()
 	p.run(fmt.Sprintf(`const f = document.getElementById(%q); f.focus(); f.value = %q; f.blur();`, id, value))
+}
+
+func (p *tab) rename(name string) {
+	p.t.Helper()
+	p.setField("myName", name)
+	p.until("the name "+name, fmt.Sprintf(`sessionStorage.getItem("chat:name") === JSON.stringify(%q)`, name))
 }
 
 const connected = `document.getElementById("state").dataset.state === "up"`
@@ -148,8 +155,8 @@ func TestChatBetweenTabs(t *testing.T) {
 			ada, bob := openTab(t, b, "Ada", url), openTab(t, b, "Bob", url)
 			ada.until("connected", connected+` && document.getElementById("roomName").textContent === "lobby"`)
 			bob.until("connected", connected+` && document.getElementById("roomName").textContent === "lobby"`)
-			ada.setField("myName", "Ada")
-			bob.setField("myName", "Bob")
+			ada.rename("Ada")
+			bob.rename("Bob")
 			ada.sees("2 people here")
 			ada.sees("is now Bob")
 

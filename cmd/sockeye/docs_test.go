@@ -88,21 +88,23 @@ func TestDocsPictures(t *testing.T) {
 		lines []string
 	}
 	for _, theme := range []string{"light", "dark"} {
-		room := "#river-" + theme
-		me := openTab(t, b, "chat "+theme, base+"/chat"+room, screenOf(1280, 800, theme))
-		me.until("connected", connected)
-		me.setField("myName", "Wren "+theme)
-		me.until("the name", `document.getElementById("myFace").textContent.startsWith("W")`)
+		const room = "#river"
+		base := startDemo(t, nil) // without the guests of the other theme
+		enter := func(name string, before ...action) *tab {
+			p := openTab(t, b, name, base+"/assets/mark.svg", before...)
+			p.run(fmt.Sprintf(`sessionStorage.setItem("chat:name", JSON.stringify(%q))`, name))
+			p.do(chromedp.Navigate(base + "/chat" + room))
+			p.until("connected", connected)
+			return p
+		}
+		me := enter("Wren", screenOf(1280, 800, theme))
 		var others []*tab
 		for _, g := range []guest{
 			{"Ada Lovelace", []string{"Has anybody tried it from the train?", "I mean with the tunnel in the middle."}},
 			{"Tomás", []string{"This morning. What I wrote in the tunnel went out on the other side, once, and in order."}},
 			{"Grace", []string{"The office proxy here drops Upgrade headers. I only noticed because the corner says Streaming instead of WebSocket.", "Emoji survive too 🐟"}},
 		} {
-			p := openTab(t, b, g.name, base+"/chat"+room)
-			p.until("connected", connected)
-			p.setField("myName", g.name+map[string]string{"light": "", "dark": " "}[theme])
-			p.until("the name", `document.getElementById("myFace").textContent !== "G"`)
+			p := enter(g.name)
 			for _, line := range g.lines {
 				p.say(line)
 				me.sees(line)
@@ -126,7 +128,7 @@ func TestDocsPictures(t *testing.T) {
 	}
 
 	for _, theme := range []string{"light", "dark"} {
-		lab := openTab(t, b, "lab "+theme, base+"/lab", screenOf(1280, 1010, theme))
+		lab := openTab(t, b, "lab "+theme, base+"/lab", screenOf(1280, 1040, theme))
 		lab.turn("delay", "20")
 		lab.until("twenty seconds of plot", every("short long streaming sse websocket", delivering+" && l.measuredMs > 9500"))
 		time.Sleep(9 * time.Second)
@@ -139,7 +141,7 @@ func TestDocsPictures(t *testing.T) {
 		}
 		chromedp.Cancel(lab.ctx)
 	}
-	phone := openTab(t, b, "lab phone", base+"/lab", screenOf(390, 1400, "dark"))
+	phone := openTab(t, b, "lab phone", base+"/lab", screenOf(390, 1180, "dark"))
 	phone.until("figures", every("short long streaming sse websocket", delivering+" && l.measuredMs > 9500"))
 	phone.run(`document.querySelector(".findings").scrollIntoView()`)
 	phone.shoot("lab-phone")

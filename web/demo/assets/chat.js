@@ -401,7 +401,12 @@ function element(item, previous) {
   }
   li.append(text);
   // Only a message that really waits says so; one on its way is there before anybody could read it.
-  if (item.state === "waiting" && !ready) li.classList.add("waiting");
+  if (item.state === "waiting" && !ready) {
+    li.classList.add("waiting");
+    const note = document.createElement("small");
+    note.textContent = " waiting for the connection";
+    text.append(note);
+  }
   if (item.state === "failed") {
     li.classList.add("failed");
     const again = document.createElement("button");

@@ -255,8 +255,11 @@ function chooseFreely() {
     if (mine !== auto || paused) return;
     const item = document.createElement("li");
     const what = a.phase === "close" ? `was cut off after ${ms(a.ms)}`
-      : a.ok ? `${a.phase === "upgrade" ? "took over" : "connected"} after ${ms(a.ms)}` : `gave up after ${ms(a.ms)}`;
-    item.textContent = `${nameOf(a.name)} ${what}${!a.ok && a.reason ? `: ${a.reason}` : ""}`;
+      : a.ok ? `${a.phase === "upgrade" ? "took over" : "connected"} after ${ms(a.ms)}`
+      : `${a.phase === "upgrade" ? "was tried again, and failed" : "failed"} after ${ms(a.ms)}`;
+    // "websocket error" is all that a browser tells about a refusal.
+    const why = a.ok || !a.reason || a.reason === "websocket error" ? "" : `: ${a.reason}`;
+    item.textContent = nameOf(a.name) + " " + what + why;
     $("tried").append(item);
     while ($("tried").children.length > 4) $("tried").firstElementChild.remove();
   });
@@ -377,7 +380,7 @@ function showFigures() {
     const set = (cell, text) => (cells[cell].querySelector("b").textContent = text);
     set("p50", ms(f.p50));
     set("p99", ms(f.p99));
-    set("reqs", f.measuredMs ? number(f.requests, f.requests < 9.95 ? 1 : 0) : "–");
+    set("reqs", f.measuredMs ? number(f.requests, f.requests > 0 && f.requests < 9.95 ? 1 : 0) : "–");
     for (const way of ["down", "up"]) {
       const cost = f[way];
       set(way, cost ? bytes(cost.down + cost.up) : "–");

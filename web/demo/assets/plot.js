@@ -7,6 +7,7 @@ const floor = 0.3; // the axis is logarithmic, from this many milliseconds
 const ceiling = 5000;
 const marks = [1, 10, 100, 1000];
 const wire = 22; // pixels for the requests
+const gutter = 44; // pixels for the marks of the axis
 
 const height = (ms, h) => {
   const share = Math.log(Math.max(floor, Math.min(ceiling, ms)) / floor) / Math.log(ceiling / floor);
@@ -36,7 +37,7 @@ export function draw(canvas, { dots, lines, spans }, now, colours) {
   g.globalAlpha = dots.length > 400 ? 0.28 : 0.45;
   for (const dot of dots) {
     const left = x(dot.at);
-    if (left < 34 || left > w + 2) continue;
+    if (left < gutter || left > w + 2) continue;
     g.beginPath();
     g.arc(left, height(dot.ms, h), 2, 0, 7);
     g.fill();
@@ -52,7 +53,7 @@ export function draw(canvas, { dots, lines, spans }, now, colours) {
     let drawing = false;
     for (const point of lines) {
       const left = x(point.at);
-      if (point[which] == null || left < 34) {
+      if (point[which] == null || left < gutter) {
         drawing = false;
         continue;
       }
@@ -67,12 +68,12 @@ export function draw(canvas, { dots, lines, spans }, now, colours) {
   const top = h - wire + 4;
   g.fillStyle = colours.line;
   g.globalAlpha = 0.5;
-  g.fillRect(34, top, w - 34, 8);
+  g.fillRect(gutter, top, w - gutter, 8);
   g.globalAlpha = 1;
   for (const s of spans.values()) {
-    const from = Math.max(34, x(s.start));
+    const from = Math.max(gutter, x(s.start));
     const to = Math.min(w, s.end ? x(s.end) : w);
-    if (to < 34 || from > w) continue;
+    if (to < gutter || from > w) continue;
     g.fillStyle = colours.lane;
     if (s.kind === "post") {
       g.fillRect(from, top + 10, Math.max(2, to - from), 7);

@@ -74,6 +74,6 @@ export function judge(lanes, settings) {
   } else if (polled > 2 * total(ws.down)) {
     say(`Long-polling is as quick at this pace, but asks again for every answer: ${b(polled)} a message.`);
   }
-  if (alive(short)) say(`Short polling brings news ${ms(short.p50)} old, and asks even when there is none.`);
+  if (result.reasons.length < 3 && alive(short)) say(`Short polling brings news ${ms(short.p50)} old, and asks even when there is none.`);
   return result;
 }
