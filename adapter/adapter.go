@@ -11,6 +11,8 @@ package adapter
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -68,9 +70,10 @@ type Handshake struct {
 type Adapter interface {
 	// Broadcast sends an event.
 	Broadcast(p *Packet, t Target) error
-	// BroadcastWithAck sends an event that asks for acknowledgements, and calls answer, one call at a time, for each
-	// that comes from the other servers. It returns when all have answered or ctx is done, with the number of
-	// sockets that were asked, and an error that says who is missing if a server did not report.
+	// BroadcastWithAck sends an event that asks for acknowledgements, and calls answer for each that comes from the
+	// other servers, with nil for a socket that went away instead. It returns when all have answered or ctx is done,
+	// with the number of sockets that were asked, and an error that says who is missing if a server did not report.
+	// Answer is not called after it has returned.
 	BroadcastWithAck(ctx context.Context, p *Packet, t Target, answer func(*Packet)) (asked int, err error)
 	// Sockets returns the sockets of the other servers. With an error it returns those it could get.
 	Sockets(ctx context.Context, t Target) ([]Socket, error)
@@ -105,8 +108,9 @@ type Host interface {
 	// Broadcast delivers an event.
 	Broadcast(p *Packet, t Target)
 	// BroadcastWithAck delivers an event that asks for acknowledgements and returns how many sockets were asked.
-	// Answer is called for each acknowledgement, by several goroutines at a time, until cancel is called.
-	// Cancel must be called.
+	// Answer is called for each acknowledgement, and with nil for a socket that goes away instead; by several
+	// goroutines at a time, perhaps before BroadcastWithAck returns, and not after cancel has returned. Cancel must be
+	// called; it must not be called by answer.
 	BroadcastWithAck(p *Packet, t Target, answer func(*Packet)) (asked int, cancel func())
 	// Sockets describes the sockets.
 	Sockets(t Target) []Socket
@@ -125,3 +129,24 @@ type Host interface {
 // A Factory makes the adapter of a namespace. It is called once for each namespace, before it has sockets, and must
 // return at once: connecting to a broker is the adapter's affair.
 type Factory func(h Host) Adapter
+
+// A MissingError is returned together with the answers that came, when others did not.
+type MissingError struct {
+	Expected, Received int      // servers
+	Missing            []string // names of those that are missing, if they are known
+	Err                error    // why no longer was waited, such as [context.DeadlineExceeded]
+}
+
+func (e *MissingError) Error() string {
+	msg := fmt.Sprintf("adapter: %d of %d servers answered", e.Received, e.Expected)
+	if len(e.Missing) > 0 {
+		msg += ", missing " + strings.Join(e.Missing, ", ")
+	}
+	if e.Err != nil {
+		msg += ": " + e.Err.Error()
+	}
+	return msg
+}
+
+// Unwrap returns Err.
+func (e *MissingError) Unwrap() error { return e.Err }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sockeye-io/sockeye/adapter"
 	"github.com/sockeye-io/sockeye/event"
 )
 
@@ -134,6 +135,15 @@ func (w *manyAcks) resolve(a *event.Ack, err error) {
 		w.acks = append(w.acks, a)
 	}
 	w.check()
+}
+
+// remote is resolve for what comes from another server.
+func (w *manyAcks) remote(p *adapter.Packet) {
+	if p == nil {
+		w.resolve(nil, ErrDisconnected)
+		return
+	}
+	w.resolve(newAck(p), nil)
 }
 
 // expect says how many acknowledgements a source expects in all.

@@ -134,9 +134,9 @@ func (b Broadcast) EmitWithAck(ctx context.Context, event string, args ...any) (
 	remoteErr := make(chan error, 1)
 	if remote != nil {
 		go func() {
-			n, err := remote.BroadcastWithAck(ctx, p, t, func(p *adapter.Packet) { w.resolve(newAck(p), nil) })
-			remoteErr <- err
+			n, err := remote.BroadcastWithAck(ctx, p, t, w.remote)
 			w.expect(n)
+			remoteErr <- err
 		}()
 	}
 	select {
@@ -145,8 +145,10 @@ func (b Broadcast) EmitWithAck(ctx context.Context, event string, args ...any) (
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	if remote != nil && err == nil {
-		err = <-remoteErr
+	if remote != nil {
+		if remoteErr := <-remoteErr; err == nil {
+			err = remoteErr
+		}
 	}
 	return w.result(err)
 }

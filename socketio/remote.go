@@ -165,13 +165,14 @@ type forwardedAcks struct {
 }
 
 func (w *forwardedAcks) resolve(a *event.Ack, err error) {
-	if err != nil {
-		return // the other server runs into its timeout, there is no message for this
+	var p *adapter.Packet
+	if err == nil {
+		p = packetOf(a)
 	}
 	w.mu.RLock()
 	defer w.mu.RUnlock()
 	if w.answer != nil {
-		w.answer(packetOf(a))
+		w.answer(p)
 	}
 }
 
@@ -279,6 +280,14 @@ func messageOf(p *adapter.Packet, ack func(args ...any) error) *Message {
 		packet.Unmarshal(args[0], nil, &name)
 	}
 	return event.NewMessage(name, p.Data, p.Attachments, ack)
+}
+
+// Servers returns how many servers the namespace has in the cluster, this one included.
+func (ns *Namespace) Servers(ctx context.Context) (int, error) {
+	if a := ns.all().remote(); a != nil {
+		return a.Servers(ctx)
+	}
+	return 1, nil
 }
 
 // reservedServerSide are the events that a namespace has of its own in Node.
