@@ -245,7 +245,8 @@ test("listeners come, go, and come once", () => {
 test("an error in a listener is the page's own", async (t) => {
   const url = await greeter(t, (text, peer) => peer.send('42["news"]'));
   const socket = await connected(t, url, ws);
-  const caught = new Promise((resolve) => process.once("uncaughtException", resolve));
+  const caught = new Promise((resolve) => process.setUncaughtExceptionCaptureCallback(resolve));
+  t.after(() => process.setUncaughtExceptionCaptureCallback(null));
   socket.once("news", () => {
     throw new Error("mine");
   });
