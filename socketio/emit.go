@@ -144,7 +144,7 @@ func (d *delivery) write(c *connection) error {
 func (m *member) deliver(d *delivery) bool {
 	if m.log == nil {
 		s := m.sock.Load()
-		return s.Connected() && d.write(s.conn) == nil
+		return s.settled() && d.write(s.conn) == nil
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -39,6 +39,9 @@ type Socket struct {
 // The states of a socket.
 const (
 	stateConnecting uint32 = iota
+	// stateAdmitting is while the client is told that it has joined. Whoever emits to it then does so after that: the
+	// client may know already.
+	stateAdmitting
 	stateConnected
 	stateClosed
 )
@@ -120,7 +123,19 @@ func (s *Socket) EngineID() string { return s.conn.session.ID() }
 func (s *Socket) OnUpgrade(f func(transport string)) { s.conn.session.OnUpgrade(f) }
 
 // Connected reports whether the socket is connected. In a middleware it is not yet.
-func (s *Socket) Connected() bool { return s.state.Load() == stateConnected }
+func (s *Socket) Connected() bool {
+	state := s.state.Load()
+	return state == stateConnected || state == stateAdmitting
+}
+
+// settled is Connected that lets an admission finish first.
+func (s *Socket) settled() bool {
+	if s.state.Load() == stateAdmitting {
+		s.conn.mu.Lock() // is held by who admits
+		s.conn.mu.Unlock()
+	}
+	return s.state.Load() == stateConnected
+}
 
 // Recovered reports whether the client came back to its session: id, rooms and data are those of the socket before
 // it, and what it missed has been sent.
@@ -334,6 +349,9 @@ func (s *Socket) leftByClient() { s.close(ReasonClientDisconnect, nil) }
 // close ends the socket. Only the first call, for a socket that was connected, does and returns true.
 func (s *Socket) close(reason Reason, cause error) bool {
 	m := s.m
+	if !s.settled() {
+		return false
+	}
 	m.mu.Lock()
 	if !s.state.CompareAndSwap(stateConnected, stateClosed) {
 		m.mu.Unlock()
@@ -399,6 +417,7 @@ func (s *Socket) abandon(refused bool) {
 func (s *Socket) connected() bool {
 	m := s.m
 	if m.log == nil {
+		s.state.Store(stateAdmitting)
 		s.conn.session.Send(connectReply(s.ns.name, m.id, ""))
 		s.state.Store(stateConnected)
 		return true
@@ -416,6 +435,7 @@ func (s *Socket) connected() bool {
 		m.sock.Store(s)
 		s.ns.index.setAway(m, false)
 	}
+	s.state.Store(stateAdmitting)
 	// In one piece: an outbox at rest takes it whatever its size.
 	s.conn.session.Send(ms...)
 	s.state.Store(stateConnected)
