@@ -41,6 +41,8 @@ type Options struct {
 	MaxPayload                int
 	Transports                []string
 	Recovery                  bool
+	// Pages answers what is not for the Socket.IO server, on the same address.
+	Pages http.Handler
 }
 
 // App is a running application.
@@ -100,4 +102,15 @@ func proxyTo(addr string) http.Handler {
 		}
 	}
 	return p
+}
+
+// beside serves pages next to the Socket.IO server.
+func beside(server, pages http.Handler) http.Handler {
+	if pages == nil {
+		return server
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/socket.io/", server)
+	mux.Handle("/", pages)
+	return mux
 }

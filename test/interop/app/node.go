@@ -8,10 +8,14 @@ import (
 )
 
 // node is the application on the Node server.
-type node struct{ server *kit.NodeServer }
+type node struct {
+	server *kit.NodeServer
+	pages  http.Handler
+	front  kit.Server // in front of the process if there are pages
+}
 
 func newNode(t testing.TB, o Options) *node {
-	return &node{kit.NewNodeServer(t, "app/reference.mjs", map[string]any{
+	return &node{pages: o.Pages, server: kit.NewNodeServer(t, "app/reference.mjs", map[string]any{
 		"pingInterval": o.PingInterval.Milliseconds(),
 		"pingTimeout":  o.PingTimeout.Milliseconds(),
 		"maxPayload":   o.MaxPayload,
@@ -20,7 +24,23 @@ func newNode(t testing.TB, o Options) *node {
 	})}
 }
 
-func (n *node) start() error          { return n.server.Start() }
-func (n *node) stop()                 { n.server.Stop() }
-func (n *node) addr() string          { return n.server.Addr() }
-func (n *node) handler() http.Handler { return proxyTo(n.addr()) }
+func (n *node) start() error {
+	if err := n.server.Start(); err != nil || n.pages == nil {
+		return err
+	}
+	return n.front.Start(beside(proxyTo(n.server.Addr()), n.pages))
+}
+
+func (n *node) stop() {
+	n.front.Stop()
+	n.server.Stop()
+}
+
+func (n *node) addr() string {
+	if n.pages != nil {
+		return n.front.Addr
+	}
+	return n.server.Addr()
+}
+
+func (n *node) handler() http.Handler { return proxyTo(n.server.Addr()) }

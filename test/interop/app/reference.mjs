@@ -23,6 +23,8 @@ const reasons = new Map(); // socket id → reason, or the acks that wait for it
 
 function wire(socket) {
   const nsp = socket.nsp;
+  // A recovered socket has the id of the one before it, whose end is history.
+  if (typeof reasons.get(socket.id) === "string") reasons.delete(socket.id);
   socket.on("echo", (...args) => {
     const ack = args.at(-1);
     if (typeof ack === "function") ack(...args.slice(0, -1));

@@ -44,7 +44,7 @@ func (b *sockeye) start() error {
 	b.mu.Lock()
 	b.server = server
 	b.mu.Unlock()
-	return b.http.Start(server)
+	return b.http.Start(beside(server, b.options.Pages))
 }
 
 func (b *sockeye) stop() {
@@ -125,6 +125,7 @@ func register(io *socketio.Server) {
 
 func wire(s *socketio.Socket, r *reasons) {
 	ns := s.Namespace()
+	r.forget(s.ID()) // a recovered socket has the id of the one before it, whose end is history
 	on := func(event string, f func(ctx context.Context, m *socketio.Message, args []any) error) {
 		s.On(event, func(ctx context.Context, m *socketio.Message) error {
 			args, err := m.Args()
@@ -276,6 +277,12 @@ func (r *reasons) set(id, reason string) {
 	r.known[id] = reason
 	close(r.changed)
 	r.changed = make(chan struct{})
+}
+
+func (r *reasons) forget(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.known, id)
 }
 
 func (r *reasons) wait(ctx context.Context, id string) (string, error) {

@@ -57,6 +57,9 @@ func (d *Driver) Run(t *testing.T) {
 	cmd.Env = append(append(os.Environ(), d.Env...), "DRIVER_CONFIG="+string(config))
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
+	if os.Getenv("DEBUG") != "" {
+		cmd.Stderr = os.Stderr // what Node's clients and servers have to say, live
+	}
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
