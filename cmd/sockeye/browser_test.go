@@ -166,6 +166,9 @@ func TestChatBetweenTabs(t *testing.T) {
 			ada.sees("Bob is typing")
 			bob.typeInto("text", " well"+kb.Enter)
 			ada.sees("I am well")
+			if s := bob.eval(`document.getElementById("text").value`); s != `""` {
+				t.Errorf("after Enter there is %s in the field", s)
+			}
 			ada.until("the end of the typing notice", `!document.getElementById("typing").textContent`)
 
 			bob.say(`<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>`)

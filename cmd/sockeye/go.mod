@@ -6,6 +6,7 @@ require (
 	github.com/alecthomas/kong v1.17.0
 	github.com/chromedp/cdproto v0.159.0
 	github.com/chromedp/chromedp v0.23.0
+	github.com/gobwas/ws v1.5.0
 	github.com/sockeye-io/sockeye v0.0.0
 	go.uber.org/goleak v1.3.0
 )
@@ -13,7 +14,6 @@ require (
 require (
 	github.com/go-json-experiment/json v1.27.2 // indirect
 	github.com/gobwas/httphead v0.1.0 // indirect
-	github.com/gobwas/ws v1.5.0 // indirect
 )
 
 replace github.com/sockeye-io/sockeye => ../..

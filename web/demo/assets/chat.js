@@ -484,8 +484,11 @@ text.addEventListener("input", () => {
   grow();
   tellTyping(text.value.trim() !== "");
 });
-text.addEventListener("keydown", (e) => {
-  if (e.key === "Enter" && !e.shiftKey && !e.isComposing) {
+// Enter sends, Shift+Enter begins a line. Asked of the input rather than of the key: keyboards on screens tell no keys.
+let shift = false;
+text.addEventListener("keydown", (e) => (shift = e.shiftKey));
+text.addEventListener("beforeinput", (e) => {
+  if (e.inputType === "insertLineBreak" && !shift && !e.isComposing) {
     e.preventDefault();
     $("composer").requestSubmit();
   }

@@ -62,6 +62,12 @@ type Chat struct {
 func New(ns *socketio.Namespace, limits Limits, log *slog.Logger, rooms ...string) *Chat {
 	c := &Chat{boot: rand.Text()[:8], log: log}
 	c.hub = newHub(limits, namespaceOutlet{ns}, rooms...)
+	ns.Use(func(_ context.Context, s *socketio.Socket) error {
+		if c.hub.people() >= c.hub.limits.Users && !s.Recovered() {
+			return errFull
+		}
+		return nil
+	})
 	ns.OnConnection(c.connected)
 	return c
 }

@@ -143,7 +143,7 @@ func (h *hub) arrive(id, name, key string) (User, error) {
 		}
 	}
 	if h.closed || len(h.users) >= h.limits.Users {
-		return User{}, event.Errorf("full", "The chat is full. Please come back in a few minutes.")
+		return User{}, errFull
 	}
 	if u := h.users[id]; u != nil {
 		return u.User, nil
@@ -393,6 +393,7 @@ func (h *hub) close() {
 }
 
 var (
+	errFull      = event.Errorf("full", "The chat is full. Please come back in a few minutes.")
 	errNotInRoom = event.Errorf("not_in_room", "Join the room first.")
 	errSlowDown  = event.Errorf("slow_down", "That was a lot at once. Give it a second.")
 )

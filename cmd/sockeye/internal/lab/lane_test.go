@@ -51,11 +51,11 @@ func (c *countedConn) Read(p []byte) (int, error) {
 }
 
 func (c *countedConn) Write(p []byte) (int, error) {
-	n, err := c.Conn.Write(p)
+	// Before the write: afterwards the other side could look before it is counted.
 	c.l.mu.Lock()
-	c.l.out += int64(n)
+	c.l.out += int64(len(p))
 	c.l.mu.Unlock()
-	return n, err
+	return c.Conn.Write(p)
 }
 
 // bench is a server behind a lane behind a front.
