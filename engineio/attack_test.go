@@ -413,11 +413,13 @@ func TestAttackTinyFragments(t *testing.T) {
 func TestAttackOneByteSegments(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, s *server) {
 		c := s.ws()
-		raw := maskedText("4" + repeat("x", 5_000))
-		for i := range raw {
-			c.write(raw[i : i+1])
+		for _, size := range []int{5_000, 5_001} {
+			raw := maskedText("4" + repeat("x", size))
+			for i := range len(raw) {
+				c.write(raw[i : i+1])
+			}
+			c.peer.expectMessage(repeat("x", size))
 		}
-		c.peer.expectMessage(repeat("x", 5_000))
 	})
 }
 
