@@ -1,0 +1,114 @@
+// Package try starts the example programs in their tests and talks to them, as a visitor would.
+package try
+
+import (
+	"bufio"
+	"flag"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// wait is how long a test waits for what must come. It is never part of what is asserted.
+const wait = 20 * time.Second
+
+// asProgram in the environment makes a test binary behave as the program that it tests.
+const asProgram = "SOCKEYE_EXAMPLE"
+
+// Main is TestMain of an example: main is the example's own. The test binary runs it in a process of its own when
+// [Start] asks for it, so that the program under test is the whole program, with its flags and signals.
+func Main(m *testing.M, main func()) {
+	if os.Getenv(asProgram) == "" {
+		os.Exit(m.Run())
+	}
+	flag.CommandLine = flag.NewFlagSet(os.Args[0], flag.ExitOnError) // without the flags of tests
+	main()
+	os.Exit(0)
+}
+
+// A Program is an example that runs.
+type Program struct {
+	// URL is where it says that it listens, without a slash at the end.
+	URL string
+}
+
+var printedURL = regexp.MustCompile(`https?://\S+`)
+
+// Start runs the program on a free port. When the test ends it is interrupted, as by Ctrl+C, and must end by itself
+// without an error.
+func Start(t *testing.T, args ...string) *Program {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], append([]string{"--addr", "localhost:0"}, args...)...)
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(out)
+	kill := time.AfterFunc(wait, func() { cmd.Process.Kill() })
+	first, err := lines.ReadString('\n')
+	kill.Stop()
+	url := printedURL.FindString(first)
+	if err != nil || url == "" {
+		cmd.Process.Kill()
+		cmd.Wait()
+		t.Fatalf("the program did not say where it listens: %q, %v\n%s", first, err, stderr.String())
+	}
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		io.Copy(io.Discard, lines)
+	}()
+	t.Cleanup(func() {
+		cmd.Process.Signal(os.Interrupt)
+		kill := time.AfterFunc(wait, func() { cmd.Process.Kill() })
+		defer kill.Stop()
+		<-drained
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("after the interrupt the program ended with: %v\n%s", err, stderr.String())
+		}
+		if t.Failed() {
+			t.Logf("the program wrote:\n%s", stderr.String())
+		}
+	})
+	return &Program{URL: strings.TrimSuffix(url, "/")}
+}
+
+// Get fetches a page, which must be there, and returns its body.
+func (p *Program) Get(t *testing.T, path string) string {
+	t.Helper()
+	res, err := http.Get(p.URL + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.StatusCode != http.StatusOK {
+		t.Fatalf("GET %s: %s\n%s", path, res.Status, body)
+	}
+	return string(body)
+}
+
+// HasPage checks that the program serves its page, and the client that the page loads.
+func (p *Program) HasPage(t *testing.T) {
+	t.Helper()
+	if page := p.Get(t, "/"); !strings.Contains(page, `src="/socket.io/socket.io.js"`) {
+		t.Errorf("the page does not load the client:\n%s", page)
+	}
+	if client := p.Get(t, "/socket.io/socket.io.js"); len(client) < 1000 {
+		t.Errorf("the client has %d bytes", len(client))
+	}
+}
