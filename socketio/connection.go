@@ -53,12 +53,17 @@ func (srv *Server) accept(session *engineio.Session) engineio.Receiver {
 
 func (c *connection) connectTimeout() {
 	c.mu.Lock()
-	joined := slices.ContainsFunc(c.entries, func(e entry) bool { return e.state == entryJoined })
+	joined := c.joined()
 	c.mu.Unlock()
 	if !joined {
 		c.server.log.Debug("socketio: no namespace joined in time", "session", c.session.ID())
 		c.session.Close()
 	}
+}
+
+// joined reports whether a namespace is joined. c.mu is held.
+func (c *connection) joined() bool {
+	return slices.ContainsFunc(c.entries, func(e entry) bool { return e.state == entryJoined })
 }
 
 // stopTimer is called with c.mu held.
@@ -92,7 +97,7 @@ func (c *connection) Message(binary bool, data []byte) {
 	} else {
 		p, complete, err = c.decoder.Text(data)
 		if err == nil && !complete {
-			c.awaitAttachments()
+			err = c.awaitAttachments()
 		}
 	}
 	switch {
@@ -108,12 +113,17 @@ func (c *connection) Message(binary bool, data []byte) {
 	}
 }
 
-// awaitAttachments gives the attachments of a packet a time limit.
-func (c *connection) awaitAttachments() {
+// awaitAttachments gives the attachments of a packet a time limit. Who is in no namespace yet, and so perhaps nobody we
+// know, may not have us keep any.
+func (c *connection) awaitAttachments() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.joined() {
+		return fmt.Errorf("%w: attachments before a namespace was joined", errViolation)
+	}
 	c.stopTimer()
 	c.timer = time.AfterFunc(c.server.opts.Limits.AttachmentTimeout, func() { c.fail(errAttachmentTimeout) })
+	return nil
 }
 
 func (c *connection) receive(p *packet.Packet) {
@@ -149,7 +159,10 @@ func (c *connection) receive(p *packet.Packet) {
 			c.session.Close()
 		}
 	case p.Type == packet.Ack:
-		if w := e.s.takeAck(p.ID); p.HasID && w != nil {
+		if !p.HasID {
+			return // Node ignores it too
+		}
+		if w := e.s.takeAck(p.ID); w != nil {
 			w.resolve(event.NewAck(p.Data, p.Attachments), nil)
 		}
 	}

@@ -3,7 +3,6 @@ package socketio
 import (
 	"context"
 	"errors"
-	"strconv"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -286,11 +285,4 @@ func (e Emitter) Send(args ...any) error { return e.s.emit(e.o, "message", args)
 // EmitWithAck is [Socket.EmitWithAck]. A volatile event that is dropped fails at once.
 func (e Emitter) EmitWithAck(ctx context.Context, event string, args ...any) (*Ack, error) {
 	return e.s.emitWithAck(ctx, e.o, event, args)
-}
-
-func formatOffset(id uint64) string { return strconv.FormatUint(id, 36) }
-
-func parseOffset(s string) (uint64, bool) {
-	id, err := strconv.ParseUint(s, 36, 64)
-	return id, err == nil && id > 0
 }

@@ -59,7 +59,17 @@ func (ns *Namespace) OnConnection(f func(*Socket)) Subscription { return ns.conn
 func (ns *Namespace) Use(m Middleware) Subscription { return ns.use.add(m) }
 
 // Len returns how many sockets are connected on this server.
-func (ns *Namespace) Len() int { return len(ns.connected()) }
+func (ns *Namespace) Len() int {
+	ns.mu.RLock()
+	defer ns.mu.RUnlock()
+	n := 0
+	for _, m := range ns.members {
+		if m.sock.Load().Connected() {
+			n++
+		}
+	}
+	return n
+}
 
 // Socket returns the socket with the id if it is connected to this server, or nil.
 func (ns *Namespace) Socket(id string) *Socket {

@@ -236,12 +236,11 @@ func TestConnectTimeout(t *testing.T) {
 	})
 }
 
-func TestConnectTimeoutIsNotPutOffByAttachments(t *testing.T) {
-	// Attachments before authentication were a way to fill the memory of other servers: an event needs a namespace.
+// Attachments before authentication were a way to fill the memory of other servers.
+func TestNoAttachmentsBeforeANamespaceIsJoined(t *testing.T) {
 	st := serve(t, nil)
 	p := st.connect()
 	p.send(`451-["x",{"_placeholder":true,"num":0}]`)
-	p.sendBinary("data")
 	p.expectClosed()
 }
 

@@ -3,6 +3,7 @@ package socketio
 import (
 	"container/list"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,21 @@ import (
 // While the client is away its member stays in its rooms and its log grows. What is older than the heartbeat can
 // leave unnoticed has been received, and is dropped from the log.
 
+// Offsets count up from the time at which the namespace was made, so that those of an earlier process are smaller.
+var offsetEpoch = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func firstOffset() uint64 { return uint64(max(time.Since(offsetEpoch).Microseconds(), 1e13)) }
+
+func formatOffset(id uint64) string { return strconv.FormatUint(id, 36) }
+
+func parseOffset(s string) (uint64, bool) {
+	if len(s) < 9 || len(s) > 12 { // no offset of firstOffset or later
+		return 0, false
+	}
+	id, err := strconv.ParseUint(s, 36, 64)
+	return id, err == nil
+}
+
 // logged is an event as the logs of its recipients keep it.
 type logged struct {
 	id   uint64 // its offset
@@ -38,6 +54,7 @@ type eventLog struct {
 	pid     string // with which the client claims the session
 	entries []*logged
 	bytes   int
+	start   uint64 // the last offset given before the session began
 	base    uint64 // the offset of the last entry dropped, 0 if there is none
 	pinned  bool   // a client is coming back: nothing may be dropped
 	data    any    // of the socket, while the client is away
@@ -66,7 +83,8 @@ func (l *eventLog) drop(n int, store *sessionStore) {
 		freed += e.size + entryOverhead
 	}
 	l.base = l.entries[n-1].id
-	l.entries = slices.Delete(l.entries, 0, n)
+	clear(l.entries[:n])
+	l.entries = l.entries[n:] // append moves the rest when it has to, which is seldom
 	if len(l.entries) == 0 {
 		l.entries = nil
 	}
@@ -74,10 +92,12 @@ func (l *eventLog) drop(n int, store *sessionStore) {
 	store.bytes.Add(-int64(freed))
 }
 
-// since returns where in the log the events begin that a client missed. It reports false if the log can't tell.
-func (l *eventLog) since(offset string) (int, bool) {
+// since returns how many entries a client has received that names the offset as its last one. It reports false if the
+// log can't tell.
+func (l *eventLog) since(offset string) (received int, ok bool) {
+	nothing := l.base == 0 // was dropped: the log begins where the session did
 	if offset == "" {
-		return 0, l.base == 0 // has received nothing: all since the session began
+		return 0, nothing
 	}
 	id, ok := parseOffset(offset)
 	if !ok {
@@ -88,7 +108,8 @@ func (l *eventLog) since(offset string) (int, bool) {
 			return i + 1, true
 		}
 	}
-	return 0, id == l.base
+	// Stock clients keep the offset of the session before, until they receive the first event of this one.
+	return 0, id == l.base || (nothing && id <= l.start)
 }
 
 // resume returns what to send to a client that has come back.
@@ -334,9 +355,6 @@ func (ns *Namespace) recoverSession(s *Socket) bool {
 		return false
 	}
 	m.log.drop(n, st)
-	if offset != "" {
-		m.log.base, _ = parseOffset(offset)
-	}
 	m.log.pinned = true
 	data := m.log.data
 	m.mu.Unlock()

@@ -397,6 +397,23 @@ func TestRecoveryRefusesWhatIsNoClaim(t *testing.T) {
 	}
 	c.p.close()
 	receive(t, gone)
+	other2 := &session{st: st}
+	other2.connect()
+	st.io.To(other2.id).Emit("n", 1)
+	other2.event()
+	stale := other2.offset
+	fresh := &session{st: st}
+	fresh.connect()
+	fresh.offset = stale // as stock clients do, who keep it from one session to the next
+	fresh.p.close()
+	receive(t, gone)
+	st.io.To(fresh.id).Emit("n", 2)
+	fresh.connect()
+	if !fresh.recovered {
+		t.Error("not recovered before the first event of the session")
+	} else if _, args := fresh.event(); args[0] != 2.0 {
+		t.Errorf("received %v", args)
+	}
 	c.offset = "tick" // what a client takes for its offset after an event of another server
 	c.connect()
 	if c.recovered {

@@ -121,6 +121,7 @@ func (srv *Server) create(name string, parent *Parent) *Namespace {
 		return ns
 	}
 	ns = &Namespace{server: srv, name: name, parent: parent, ids: make(map[string]*member)}
+	ns.offset.Store(firstOffset())
 	ns.index.seed = maphash.MakeSeed()
 	ns.index.events.failed = func(err error) { srv.failed(nil, "room listener", err) }
 	if parent != nil {

@@ -79,7 +79,7 @@ func newID() string {
 
 func newSocket(ns *Namespace, c *connection, auth jsontext.Value) *Socket {
 	if ns.server.store != nil {
-		m := &member{ns: ns, id: newID(), log: &eventLog{pid: newID()}}
+		m := &member{ns: ns, id: newID(), log: &eventLog{pid: newID(), start: ns.offset.Load()}}
 		s := &Socket{ns: ns, conn: c, auth: auth, m: m}
 		m.sock.Store(s)
 		return s
