@@ -121,7 +121,7 @@ type upgraded struct {
 // r1UpgradeBroken reports whether the request lacks what RFC 6455 section 4.1
 // demands, which is better said in HTTP than after hijacking.
 func r1UpgradeBroken(r *http.Request) bool {
-	return r.Method != http.MethodGet || len(r.Header.Get("Sec-Websocket-Key")) != 24 ||
+	return r.Method != http.MethodGet || !r.ProtoAtLeast(1, 1) || len(r.Header.Get("Sec-Websocket-Key")) != 24 ||
 		r.Header.Get("Sec-Websocket-Version") != "13"
 }
 

@@ -280,7 +280,13 @@ func (c *webSocket) goodbye(last []byte) {
 	}
 	_ = c.conn.SetReadDeadline(time.Now().Add(lingerTimeout))
 	half, ok := c.conn.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil {
-		_ = c.conn.Close()
+	if ok && half.CloseWrite() == nil {
+		return
 	}
+	if c.raw != nil {
+		// Close would wait for the reader, and this may be the reader.
+		_ = c.conn.SetReadDeadline(time.Unix(1, 0))
+		return
+	}
+	_ = c.conn.Close()
 }
