@@ -123,6 +123,31 @@ func TestAttackResetAfterInvalidUpgrade(t *testing.T) {
 	s.expectAlive()
 }
 
+// A bad packet, and the connection is reset before the server has said what it thinks of it.
+func TestAttackResetAfterBadPacket(t *testing.T) {
+	s := newServer(t, nil)
+	for _, last := range []string{maskedText("x"), compile(ws.NewTextFrame([]byte("4"))), maskedText("2")} {
+		for range 100 {
+			_, conn, _, err := connect(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.WriteString(conn, last); err != nil {
+				t.Fatal(err)
+			}
+			_ = conn.(*net.TCPConn).SetLinger(0)
+			_ = conn.Close()
+		}
+	}
+	for range 300 {
+		p := s.nextPeer()
+		if _, err := p.closed.pop(s.guard); err != nil {
+			t.Fatalf("a session did not end: %v", err)
+		}
+	}
+	s.expectAlive()
+}
+
 // CVE-2023-31125: names that mean something to the language, and repeated parameters.
 func TestAttackTransportNames(t *testing.T) {
 	s := newServer(t, nil)

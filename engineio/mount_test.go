@@ -1,6 +1,7 @@
 package engineio_test
 
 import (
+	"context"
 	"crypto/tls"
 	"io"
 	"net"
@@ -157,7 +158,7 @@ func TestBehindReverseProxy(t *testing.T) {
 	s := newServer(t, nil)
 	direct := s.dial
 	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: "backend.test"})
-	transport := &http.Transport{Dial: func(string, string) (net.Conn, error) { return direct() }}
+	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return direct() }}
 	proxy.Transport = transport
 	proxy.ErrorLog = s.http.ErrorLog
 	front := httptest.NewServer(proxy)

@@ -3,6 +3,7 @@ package engineio_test
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -61,7 +62,7 @@ func TestPollingKeepAlive(t *testing.T) {
 	s := newServer(t, nil)
 	s.onMessage = echo
 	dials := 0
-	transport := &http.Transport{Dial: func(string, string) (c net.Conn, err error) { dials++; return s.dial() }}
+	transport := &http.Transport{DialContext: func(context.Context, string, string) (c net.Conn, err error) { dials++; return s.dial() }}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport}
 	do := func(method, query, body string) string {

@@ -4,16 +4,13 @@ package engineio_test
 
 import (
 	"bufio"
-	"fmt"
-	"io"
 	"net"
-	"net/http"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
-
-	"github.com/gobwas/ws"
+	"time"
 
 	"github.com/sockeye-io/sockeye/engineio"
 )
@@ -78,11 +75,37 @@ func TestManyParallelConnects(t *testing.T) {
 		return true
 	})
 	inParallel(count, func(i int) {
-		f, err := ws.ReadFrame(readers[i])
+		f, err := readFrame(readers[i])
 		if err != nil || string(f.Payload) != "4everybody" {
 			t.Errorf("connection %d: %q, %v", i, f.Payload, err)
 		}
 	})
+}
+
+// A session at rest on WebSocket costs the goroutine that reads, and no other.
+func TestGoroutinesAtRest(t *testing.T) {
+	const count = 100
+	s := newServer(t, nil)
+	before := runtime.NumGoroutine()
+	for range count {
+		_, conn, _, err := connect(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	extra := 0
+	for deadline := time.Now().Add(s.guard); time.Now().Before(deadline); runtime.Gosched() {
+		if extra = runtime.NumGoroutine() - before - count; extra <= 0 {
+			break
+		}
+	}
+	if extra > 0 {
+		t.Errorf("%d sessions at rest have %d goroutines", count, count+extra)
+	}
+	if got := runtime.NumGoroutine() - before; got < count {
+		t.Errorf("%d sessions have only %d goroutines: the test counts wrong", count, got)
+	}
 }
 
 // inParallel calls f with 0 to n-1, as many at a time as a listener's backlog takes
@@ -98,31 +121,4 @@ func inParallel(n int, f func(i int)) {
 		})
 	}
 	wg.Wait()
-}
-
-// connect opens a WebSocket session without a goroutine.
-func connect(s *server) (id string, conn net.Conn, br *bufio.Reader, err error) {
-	if conn, err = s.dial(); err != nil {
-		return "", nil, nil, err
-	}
-	if _, err = io.WriteString(conn, upgradeRequest(wsQuery)); err != nil {
-		return "", conn, nil, err
-	}
-	br = bufio.NewReaderSize(conn, 512)
-	r, err := http.ReadResponse(br, nil)
-	if err != nil {
-		return "", conn, nil, err
-	}
-	if r.StatusCode != http.StatusSwitchingProtocols {
-		return "", conn, nil, fmt.Errorf("%s", r.Status)
-	}
-	f, err := ws.ReadFrame(br)
-	if err != nil {
-		return "", conn, nil, err
-	}
-	m := sidPattern.FindSubmatch(f.Payload)
-	if m == nil {
-		return "", conn, nil, fmt.Errorf("no sid in %q", f.Payload)
-	}
-	return string(m[1]), conn, br, nil
 }

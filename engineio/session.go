@@ -201,13 +201,6 @@ func (s *Session) announceEnd() {
 	}
 }
 
-// closed reports whether the session has ended.
-func (s *Session) closed() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.state == stateClosed
-}
-
 // receive handles one packet of the established transport. s.delivery is held.
 func (s *Session) receive(p frame.Packet) {
 	if s.ended.Load() != endedNot {

@@ -82,7 +82,7 @@ func (s *server) tryWS(target, behind string, headers ...string) (*wsClient, err
 	s.clients.Go(func() {
 		defer conn.Close()
 		for {
-			f, err := ws.ReadFrame(br)
+			f, err := readFrame(br)
 			if err != nil {
 				c.frames.close(err)
 				return
@@ -95,6 +95,20 @@ func (s *server) tryWS(target, behind string, headers ...string) (*wsClient, err
 	})
 	s.t.Cleanup(func() { _ = conn.Close() })
 	return c, nil
+}
+
+// readFrame reads a frame of at most 16 MB.
+func readFrame(r io.Reader) (ws.Frame, error) {
+	h, err := ws.ReadHeader(r)
+	if err != nil {
+		return ws.Frame{}, err
+	}
+	if h.Length > 16<<20 {
+		return ws.Frame{}, fmt.Errorf("a frame of %d bytes", h.Length)
+	}
+	f := ws.Frame{Header: h, Payload: make([]byte, h.Length)}
+	_, err = io.ReadFull(r, f.Payload)
+	return f, err
 }
 
 // ws opens a session by WebSocket. extra is added to the query.
@@ -203,3 +217,30 @@ func (c *wsClient) write(raw string) {
 }
 
 func (c *wsClient) close() { _ = c.conn.Close() }
+
+// connect opens a WebSocket session without a goroutine.
+func connect(s *server) (id string, conn net.Conn, br *bufio.Reader, err error) {
+	if conn, err = s.dial(); err != nil {
+		return "", nil, nil, err
+	}
+	if _, err = io.WriteString(conn, upgradeRequest(wsQuery)); err != nil {
+		return "", conn, nil, err
+	}
+	br = bufio.NewReaderSize(conn, 512)
+	r, err := http.ReadResponse(br, nil)
+	if err != nil {
+		return "", conn, nil, err
+	}
+	if r.StatusCode != http.StatusSwitchingProtocols {
+		return "", conn, nil, fmt.Errorf("%s", r.Status)
+	}
+	f, err := readFrame(br)
+	if err != nil {
+		return "", conn, nil, err
+	}
+	m := sidPattern.FindSubmatch(f.Payload)
+	if m == nil {
+		return "", conn, nil, fmt.Errorf("no sid in %q", f.Payload)
+	}
+	return string(m[1]), conn, br, nil
+}
