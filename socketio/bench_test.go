@@ -1,7 +1,6 @@
 package socketio_test
 
 import (
-	"bufio"
 	"context"
 	"net"
 	"runtime"
@@ -36,14 +35,11 @@ func BenchmarkBroadcast(b *testing.B) {
 		}
 		defer conn.Close()
 		d := ws.Dialer{NetDial: func(context.Context, string, string) (net.Conn, error) { return conn, nil }}
-		_, br, _, err := d.Dial(context.Background(), "ws://"+st.host+"/socket.io/?EIO=4&transport=websocket")
+		_, _, _, err = d.Dial(context.Background(), "ws://"+st.host+"/socket.io/?EIO=4&transport=websocket")
 		if err != nil {
 			b.Fatal(err)
 		}
 		ws.WriteFrame(conn, ws.MaskFrameInPlace(ws.NewTextFrame([]byte("40"))))
-		if br == nil {
-			br = bufio.NewReader(conn)
-		}
 		go func() {
 			buf := make([]byte, 64<<10)
 			for {

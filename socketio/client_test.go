@@ -175,12 +175,12 @@ func (p *peer) read() {
 		p.mu.Unlock()
 	}()
 	for {
-		f, err := ws.ReadFrame(p.r)
-		if err != nil || f.Header.OpCode == ws.OpClose {
+		op, payload, err := readFrame(p.r)
+		if err != nil || op == ws.OpClose {
 			return
 		}
-		text := string(f.Payload)
-		if f.Header.OpCode == ws.OpBinary {
+		text := string(payload)
+		if op == ws.OpBinary {
 			text = "b:" + text
 		}
 		p.mu.Lock()
@@ -288,4 +288,15 @@ func receive[T any](t testing.TB, c <-chan T) T {
 		t.Fatal("nothing came")
 		panic("unreachable")
 	}
+}
+
+// readFrame reads a frame of a server that is trusted with its length.
+func readFrame(r io.Reader) (ws.OpCode, []byte, error) {
+	h, err := ws.ReadHeader(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	payload := make([]byte, h.Length)
+	_, err = io.ReadFull(r, payload)
+	return h.OpCode, payload, err
 }

@@ -534,14 +534,23 @@ func TestOffsets(t *testing.T) {
 		func() error { return st.io.Of("/").Socket(c.id).Emit("n", 1) },
 		func() error { return st.io.Of("/").Socket(c.id).Volatile().Emit("n", 1) },
 	} {
-		if err := emit(); err != nil {
-			t.Error(err)
+		for tries := 0; ; tries++ { // volatile events may be lost, but not for ever
+			if err := emit(); err != nil {
+				t.Error(err)
+			}
+			st.io.Emit("mark")
+			c.offset = ""
+			name, args := c.event()
+			if name == "mark" && tries < 100 {
+				continue
+			}
+			if name != "n" || len(args) != 1 || c.offset == "" || offsets[c.offset] {
+				t.Errorf("%d: %s%v, offset %q", i, name, args, c.offset)
+			}
+			offsets[c.offset] = true
+			c.event() // the mark
+			break
 		}
-		c.offset = ""
-		if _, args := c.event(); len(args) != 1 || c.offset == "" || offsets[c.offset] {
-			t.Errorf("%d: arguments %v, offset %q", i, args, c.offset)
-		}
-		offsets[c.offset] = true
 	}
 	go st.io.Of("/").Socket(c.id).EmitWithAck(t.Context(), "ask", 1)
 	if frame := c.p.next(); !strings.HasSuffix(frame, `["ask",1]`) {

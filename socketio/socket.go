@@ -130,11 +130,15 @@ func (s *Socket) Connected() bool {
 
 // settled is Connected that lets an admission finish first.
 func (s *Socket) settled() bool {
-	if s.state.Load() == stateAdmitting {
+	switch s.state.Load() {
+	case stateConnecting, stateClosed:
+		return false
+	case stateAdmitting:
 		s.conn.mu.Lock() // is held by who admits
-		s.conn.mu.Unlock()
+		defer s.conn.mu.Unlock()
+		return s.state.Load() == stateConnected
 	}
-	return s.state.Load() == stateConnected
+	return true
 }
 
 // Recovered reports whether the client came back to its session: id, rooms and data are those of the socket before

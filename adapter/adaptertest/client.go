@@ -120,17 +120,17 @@ func (n *node) client() *client {
 
 func (c *client) read(r *bufio.Reader) {
 	for {
-		f, err := ws.ReadFrame(r)
+		op, payload, err := readFrame(r)
 		c.mu.Lock()
-		if err != nil || f.Header.OpCode == ws.OpClose {
+		if err != nil || op == ws.OpClose {
 			c.closed = true
 			c.cond.Broadcast()
 			c.mu.Unlock()
 			c.conn.Close()
 			return
 		}
-		text := string(f.Payload)
-		if f.Header.OpCode == ws.OpBinary {
+		text := string(payload)
+		if op == ws.OpBinary {
 			text = "b:" + text
 		}
 		if text != "2" {
@@ -193,4 +193,15 @@ func short(s string) string {
 		return s[:200] + "…"
 	}
 	return s
+}
+
+// readFrame reads a frame of a server that is trusted with its length.
+func readFrame(r io.Reader) (ws.OpCode, []byte, error) {
+	h, err := ws.ReadHeader(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	payload := make([]byte, h.Length)
+	_, err = io.ReadFull(r, payload)
+	return h.OpCode, payload, err
 }
