@@ -144,14 +144,15 @@ func reachableAs(addr net.Addr) (hosts []string, everywhere bool) {
 
 // explainListen says what to do about an address that can't be listened on.
 func explainListen(addr string, err error) error {
-	_, port, splitErr := net.SplitHostPort(addr)
+	host, port, splitErr := net.SplitHostPort(addr)
 	switch {
 	case splitErr != nil:
 		return fmt.Errorf("--addr %q is not HOST:PORT or :PORT, such as localhost:3000 or :8080", addr)
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("port %s is taken by another program. Try --addr :0 for any free port, or another one such as --addr :%s", port, otherPort(port))
+		return fmt.Errorf("port %s is taken by another program. Try --addr %s for any free port, or another one such as --addr %s",
+			port, net.JoinHostPort(host, "0"), net.JoinHostPort(host, otherPort(port)))
 	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("port %s needs administrator rights. Try a port above 1023, such as --addr :8080", port)
+		return fmt.Errorf("port %s needs administrator rights. Try one above 1023, such as --addr %s", port, net.JoinHostPort(host, "8080"))
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return fmt.Errorf("this machine has no address %q to listen on. Try --addr :%s for all it has", addr, port)
 	}

@@ -165,7 +165,7 @@ func TestPortTaken(t *testing.T) {
 	_, port, _ := net.SplitHostPort(ln.Addr().String())
 	var out, errOut bytes.Buffer
 	code := run([]string{"serve", "--addr", ln.Addr().String()}, streams{&out, &errOut})
-	if code != exitError || !strings.Contains(errOut.String(), "port "+port+" is taken") || !strings.Contains(errOut.String(), "--addr :0") {
+	if code != exitError || !strings.Contains(errOut.String(), "port "+port+" is taken") || !strings.Contains(errOut.String(), "--addr 127.0.0.1:0") {
 		t.Errorf("exit code %d, said %q", code, errOut.String())
 	}
 	if out.Len() > 0 {

@@ -225,7 +225,8 @@ control.on("server", (s) => {
   $("sVisits").textContent = number(s.visits);
 });
 
-// Messages to the server, on every lane at once.
+// Messages to the server, lane by lane: all at once they would wait for each other, as four lanes need a connection for each
+// and the browser has six in all.
 let upTimer;
 let upNumber = 0;
 function sendUps() {
@@ -233,10 +234,10 @@ function sendUps() {
   if (!settings.up || paused) return;
   const padding = "sockeye ".repeat(Math.ceil(settings.size / 8)).slice(0, settings.size);
   upTimer = setInterval(() => {
-    upNumber++;
+    const lane = lanes[upNumber++ % lanes.length];
     // A lane that can't send leaves this one out, rather than queueing old news.
-    for (const lane of lanes) if (lane.socket?.connected) lane.socket.emit("up", upNumber, Math.round(now() * 100) / 100, padding);
-  }, 1000 / settings.up);
+    if (lane.socket?.connected) lane.socket.emit("up", upNumber, Math.round(now() * 100) / 100, padding);
+  }, 1000 / settings.up / lanes.length);
 }
 
 // --- what the client chooses when nothing is forced ---
@@ -252,7 +253,7 @@ function chooseFreely() {
     forceNew: true, remember: false, reconnectionDelay: 500, reconnectionDelayMax: 2000,
   }));
   mine.io.onTransport?.((a) => {
-    if (mine !== auto || paused) return;
+    if (mine !== auto || paused || (a.phase === "close" && !mine.active)) return;
     const item = document.createElement("li");
     const what = a.phase === "close" ? `was cut off after ${ms(a.ms)}`
       : a.ok ? `${a.phase === "upgrade" ? "took over" : "connected"} after ${ms(a.ms)}`
@@ -270,6 +271,8 @@ function chooseFreely() {
   mine.on("connect", () => {
     show();
     mine.io.engine.on("upgrade", show);
+    // Seen enough: it would hold one of the browser's six connections.
+    setTimeout(() => mine === auto && mine.disconnect(), 4000);
   });
 }
 

@@ -96,7 +96,9 @@ func (l *Lab) startBackend(short bool) (*backend, error) {
 	}
 	b := &backend{addr: ln.Addr().String(), done: make(chan struct{})}
 	b.io = socketio.NewServer(&socketio.Options{
-		Engine:   engineio.Options{ShortPolling: short, MaxSessions: 8 * l.opts.MaxVisits},
+		// The usual limit of packets in a response is for clients that can't take more; ours can, and two polls a second
+		// would not keep up with the quickest stream.
+		Engine:   engineio.Options{ShortPolling: short, MaxSessions: 8 * l.opts.MaxVisits, MaxPollPackets: 2 * MaxRate},
 		NoClient: true,
 		Logger:   l.log,
 	})

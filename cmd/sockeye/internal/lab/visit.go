@@ -3,7 +3,6 @@ package lab
 import (
 	"log/slog"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"time"
 )
@@ -132,11 +131,12 @@ func (v *visit) run() {
 				return
 			}
 		}
-		padding := strings.Repeat("sockeye ", s.Size/8+1)[:s.Size]
 		group := max(s.Burst, 1)
 		for range group {
 			n++
-			v.send(tick{n: n, at: v.now(), padding: padding})
+			t := tick{n: n, padding: padding(s.Size)}
+			t.at = v.now()
+			v.send(t)
 			if group > 1 && !v.rest(time.Millisecond, nil) {
 				return
 			}
@@ -150,6 +150,16 @@ func (v *visit) run() {
 			return
 		}
 	}
+}
+
+// padding is text that gzip, which polling applies to long responses, can make little of.
+func padding(size int) string {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+	text := make([]byte, size)
+	for i := range text {
+		text[i] = letters[rand.IntN(len(letters))]
+	}
+	return string(text)
 }
 
 // rest waits; false: the visit ended.
