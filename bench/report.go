@@ -205,6 +205,8 @@ func (r row) budgetText() string {
 	switch b := r.budget; {
 	case b == nil:
 		return ""
+	case b.limit == 0:
+		return "none"
 	case b.against == "":
 		return "≤ " + strings.TrimSpace(strconv.FormatFloat(b.limit, 'f', -1, 64)+" "+r.unit)
 	default:
