@@ -15,10 +15,12 @@ type hold struct {
 	wake    chan struct{} // capacity 1
 	busy    bool          // a GET is in its handler
 	waiting bool          // it waits, and nobody has woken it yet
+	closing bool          // it is being answered for the last time
 	hurried bool          // its writing has a deadline
 	ended   bool
 	how     endKind
 	writing *http.ResponseController // of the GET
+	left    chan struct{}            // closed when the GET has left, if the next waits for that
 }
 
 func (h *hold) ready() bool { return h.waiting }
@@ -47,10 +49,27 @@ func (h *hold) end(how endKind) {
 }
 
 // enter claims the hold for a GET; false means that another has it, which the
-// protocol forbids.
-func (h *hold) enter(w http.ResponseWriter) bool {
+// protocol forbids. One that is being answered is waited for: its client may have
+// read all of the response, and sent the next GET on another connection, before
+// the handler has returned.
+func (h *hold) enter(w http.ResponseWriter, r *http.Request) bool {
 	h.session.mu.Lock()
 	defer h.session.mu.Unlock()
+	for h.busy && h.closing {
+		if h.left == nil {
+			h.left = make(chan struct{})
+		}
+		left := h.left
+		h.session.mu.Unlock()
+		select {
+		case <-left:
+		case <-r.Context().Done():
+		}
+		h.session.mu.Lock()
+		if r.Context().Err() != nil {
+			break
+		}
+	}
 	if h.busy {
 		return false
 	}
@@ -59,10 +78,21 @@ func (h *hold) enter(w http.ResponseWriter) bool {
 	return true
 }
 
+// closes notes that what is written next is the end of the response.
+func (h *hold) closes() {
+	h.session.mu.Lock()
+	h.closing = true
+	h.session.mu.Unlock()
+}
+
 func (h *hold) leave() {
 	h.session.mu.Lock()
 	rc, hurried := h.writing, h.hurried
-	h.busy, h.hurried, h.writing = false, false, nil
+	h.busy, h.closing, h.hurried, h.writing = false, false, false, nil
+	if h.left != nil {
+		close(h.left)
+		h.left = nil
+	}
 	h.session.mu.Unlock()
 	if hurried && rc.Flush() == nil {
 		_ = rc.SetWriteDeadline(time.Time{}) // the connection may serve other requests

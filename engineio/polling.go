@@ -39,7 +39,7 @@ func (s *Session) serveGet(w http.ResponseWriter, q *request) {
 
 func (p *polling) poll(w http.ResponseWriter, q *request) {
 	s := p.session
-	if !p.enter(w) {
+	if !p.enter(w, q.Request) {
 		// The first GET is answered with a close packet.
 		s.finish(ReasonTransportError, errPollOverlap, endAbort)
 		w.WriteHeader(http.StatusBadRequest)
@@ -49,6 +49,7 @@ func (p *polling) poll(w http.ResponseWriter, q *request) {
 
 	opts := &s.server.opts
 	n := p.wait(q.Request, opts.MaxPollPackets, opts.MaxPayload, 0, opts.ShortPolling)
+	p.closes()
 	if n.gone {
 		s.finish(ReasonTransportError, errPollAborted, endAbort)
 		return

@@ -282,6 +282,18 @@ func TestPollingCompression(t *testing.T) {
 	}
 }
 
+// A response may be complete for the client before the server's handler has returned:
+// the next GET, on another connection, is no overlap.
+func TestPollAgainAtOnce(t *testing.T) {
+	s := newServer(t, nil)
+	p := s.poll()
+	for i := range 300 {
+		m := fmt.Sprint(i, repeat("x", 20_000)) // beyond the buffer of net/http
+		p.peer.sendText(m)
+		p.expectPoll("4" + m)
+	}
+}
+
 func TestOverlappingPolls(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, s *server) {
 		p := s.poll()

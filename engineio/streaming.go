@@ -59,7 +59,7 @@ func (t *streaming) reply(*Message) {
 // stream serves one GET for as long as it lasts.
 func (t *streaming) stream(w http.ResponseWriter, q *request, first []*Message) {
 	s := t.session
-	if !t.enter(w) {
+	if !t.enter(w, q.Request) {
 		s.finish(ReasonTransportError, errPollOverlap, endAbort)
 		w.WriteHeader(http.StatusBadRequest)
 		return
@@ -81,9 +81,11 @@ func (t *streaming) stream(w http.ResponseWriter, q *request, first []*Message) 
 			t.lost(errPollAborted)
 			return
 		case n.batch == nil && n.final == nil && !n.last: // too old, or an upgrade wants it gone
+			t.closes()
 			_ = out.write([]*Message{noopMessage})
 			return
 		case n.last:
+			t.closes()
 			_ = out.write([]*Message{n.final})
 			return
 		}
@@ -101,6 +103,7 @@ func (t *streaming) stream(w http.ResponseWriter, q *request, first []*Message) 
 			return
 		}
 		if out.written >= opts.StreamMaxBytes {
+			t.closes()
 			_ = out.write([]*Message{noopMessage})
 			return
 		}

@@ -121,6 +121,20 @@ func TestStreamRotationBySize(t *testing.T) {
 	}
 }
 
+// The same for a client that does not wait for the end after the noop.
+func TestStreamReopenAtOnce(t *testing.T) {
+	s := newServer(t, &engineio.Options{StreamMaxBytes: 1000})
+	c := s.streaming("")
+	for i := range 300 {
+		m := fmt.Sprint(i, repeat("x", 1000))
+		c.poller.peer.sendText(m)
+		c.expect("4"+m, "6")
+		before := c.stream
+		c.reopen()
+		before.expectEnd()
+	}
+}
+
 func TestStreamRotationByAge(t *testing.T) {
 	inBubble(t, &engineio.Options{StreamMaxAge: 10 * time.Second}, func(t *testing.T, s *server) {
 		c := s.streaming("")
