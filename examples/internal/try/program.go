@@ -3,6 +3,7 @@ package try
 
 import (
 	"bufio"
+	"context"
 	"flag"
 	"io"
 	"net/http"
@@ -56,13 +57,17 @@ func Start(t *testing.T, args ...string) *Program {
 	}
 	lines := bufio.NewReader(out)
 	kill := time.AfterFunc(wait, func() { cmd.Process.Kill() })
-	first, err := lines.ReadString('\n')
+	var url string
+	for url == "" && err == nil {
+		var line string
+		line, err = lines.ReadString('\n')
+		url = strings.TrimSuffix(printedURL.FindString(line), "/")
+	}
 	kill.Stop()
-	url := printedURL.FindString(first)
-	if err != nil || url == "" {
+	if err != nil {
 		cmd.Process.Kill()
 		cmd.Wait()
-		t.Fatalf("the program did not say where it listens: %q, %v\n%s", first, err, stderr.String())
+		t.Fatalf("the program did not say where it listens: %v\n%s", err, stderr.String())
 	}
 	drained := make(chan struct{})
 	go func() {
@@ -81,7 +86,7 @@ func Start(t *testing.T, args ...string) *Program {
 			t.Logf("the program wrote:\n%s", stderr.String())
 		}
 	})
-	return &Program{URL: strings.TrimSuffix(url, "/")}
+	return &Program{URL: url}
 }
 
 // Get fetches a page, which must be there, and returns its body.
@@ -110,5 +115,25 @@ func (p *Program) HasPage(t *testing.T) {
 	}
 	if client := p.Get(t, "/socket.io/socket.io.js"); len(client) < 1000 {
 		t.Errorf("the client has %d bytes", len(client))
+	}
+}
+
+// Streams checks that a streaming response comes through while it is open.
+func (p *Program) Streams(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), wait)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.URL+"/socket.io/?EIO=4&transport=streaming", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	open, err := bufio.NewReader(res.Body).ReadString(separator[0])
+	if err != nil || !strings.HasPrefix(open, "0{") {
+		t.Errorf("the first record of a stream is %q, %v", open, err)
 	}
 }
