@@ -45,6 +45,7 @@ func eachWay(t *testing.T, f func(t *testing.T, w way)) {
 
 // TestChat has two people talk to each other.
 func TestChat(t *testing.T) {
+	t.Parallel()
 	eachWay(t, func(t *testing.T, w way) {
 		a := start(t, w.client, app.Options{})
 		ada, bob := open(t, a.URL(), "Ada", w.options), open(t, a.URL(), "Bob", w.options)
@@ -73,6 +74,7 @@ func TestChat(t *testing.T) {
 
 // TestRestart ends the server under the client's feet and starts it again.
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	eachWay(t, func(t *testing.T, w way) {
 		a := start(t, w.client, app.Options{})
 		p := open(t, a.URL(), "Ada", w.options)
@@ -94,6 +96,7 @@ func TestRestart(t *testing.T) {
 
 // TestRecovery cuts the client off, has it miss messages, and expects them when it is back.
 func TestRecovery(t *testing.T) {
+	t.Parallel()
 	eachWay(t, func(t *testing.T, w way) {
 		a := start(t, w.client, app.Options{Recovery: true, PingInterval: 2 * time.Second, PingTimeout: 3 * time.Second})
 		network := proxy.Start(t, a.Addr(), proxy.Options{})

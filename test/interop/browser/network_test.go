@@ -24,6 +24,7 @@ var blocked = []struct {
 func TestUpgradeBlocked(t *testing.T) {
 	for _, b := range blocked {
 		t.Run(b.name, func(t *testing.T) {
+			t.Parallel()
 			for name, c := range map[string]struct {
 				options options
 				final   string
@@ -59,6 +60,7 @@ func TestUpgradeBlocked(t *testing.T) {
 	t.Run("stock", func(t *testing.T) {
 		for _, b := range blocked {
 			t.Run(b.name, func(t *testing.T) {
+				t.Parallel()
 				a := start(t, "stock", app.Options{})
 				network := proxy.Start(t, a.Addr(), proxy.Options{Upgrade: b.mode})
 				p := open(t, network.URL(), "Ada", nil)
@@ -90,6 +92,7 @@ func TestBufferingProxy(t *testing.T) {
 			if c.own && kit.OnNode() {
 				kit.Skip(t, "the Node server has no streaming")
 			}
+			t.Parallel()
 			a := start(t, "sockeye", app.Options{})
 			network := proxy.Start(t, a.Addr(), proxy.Options{Upgrade: c.mode, Buffer: true})
 			o := options{"attemptTimeout": 1000}

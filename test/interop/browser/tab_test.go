@@ -55,6 +55,7 @@ func browser(t *testing.T) context.Context {
 			chromedp.UserDataDir(dir),
 			chromedp.DisableGPU,
 			chromedp.NoFirstRun,
+			chromedp.Flag("ignore-certificate-errors", true), // those of the tests are their own
 			chromedp.Flag("disable-quic", true),
 			chromedp.Flag("disable-background-networking", true),
 			chromedp.Flag("disable-component-update", true),
