@@ -323,6 +323,22 @@ func TestLab(t *testing.T) {
 	p.until("everything back after a pause", every("short long streaming sse websocket", delivering))
 }
 
+// Two labs in one browser would take each other's connections, so the newer one runs.
+func TestLabInTwoTabs(t *testing.T) {
+	b := browser(t)
+	url := startDemo(t, nil) + "/lab"
+	first := openTab(t, b, "first", url)
+	first.until("a message", every("websocket", "l.rate > 0"))
+	second := openTab(t, b, "second", url)
+	second.until("a message", every("websocket", "l.rate > 0"))
+	first.sees("runs in another tab")
+	second.until("one visit", `document.getElementById("sVisits").textContent === "1"`)
+
+	first.do(chromedp.Click(chromedp.CSS("#notice button")))
+	second.sees("runs in another tab")
+	first.until("a message again", every("websocket", "l.rate > 0"))
+}
+
 func TestFrontPage(t *testing.T) {
 	p := openTab(t, browser(t), "front page", startDemo(t, nil))
 	p.until("connected", connected)

@@ -192,7 +192,7 @@ func TestDocsFigures(t *testing.T) {
 		out.WriteString("|---|---:|---:|---:|---:|---:|---:|\n")
 		for _, id := range order {
 			l := lanes[id]
-			fmt.Fprintf(&out, "| %s | %s | %s | %.1f | %s | %s | %s |\n", l.Label, millis(l.P50), millis(l.P99), l.Requests, cost(l.Down), cost(l.Up), millis(l.UpP50))
+			fmt.Fprintf(&out, "| %s | %s | %s | %.2g | %s | %s | %s |\n", l.Label, millis(l.P50), millis(l.P99), l.Requests, cost(l.Down), cost(l.Up), millis(l.UpP50))
 		}
 		out.WriteString("\n")
 	}

@@ -37,7 +37,6 @@ func run(args []string, s streams) int {
 	parser, err := kong.New(&commands{},
 		kong.Name("sockeye"),
 		kong.Description("Socket.IO for Go."),
-		kong.UsageOnError(),
 		kong.Writers(s.out, s.err),
 		kong.Exit(func(code int) { exit = code }),
 		kong.Bind(s),
@@ -51,11 +50,11 @@ func run(args []string, s streams) int {
 		return exit // --help has been answered
 	}
 	if err != nil {
-		fmt.Fprintf(s.err, "sockeye: %v\n", err)
-		if p, ok := errors.AsType[*kong.ParseError](err); ok {
-			fmt.Fprintln(s.err)
-			_ = p.Context.PrintUsage(true)
+		command := "sockeye"
+		if p, ok := errors.AsType[*kong.ParseError](err); ok && p.Context.Selected() != nil {
+			command += " " + p.Context.Selected().Name
 		}
+		fmt.Fprintf(s.err, "sockeye: %v\nRun \"%s --help\" to see what there is.\n", err, command)
 		return exitUsage
 	}
 	if err := ctx.Run(); err != nil {

@@ -15,10 +15,10 @@ import (
 
 // serveCommand is "sockeye serve".
 type serveCommand struct {
-	Addr string   `default:"localhost:3000" placeholder:"HOST:PORT" help:"Where to listen. \":3000\" is every interface, port 0 any free port. Default: ${default}."`
-	Path string   `default:"/socket.io/" help:"The path of the Socket.IO server. Default: ${default}."`
+	Addr string   `default:"localhost:3000" help:"Where to listen, as HOST:PORT. \":3000\" is every interface, port 0 any free port."`
+	Path string   `default:"/socket.io/" help:"The path of the Socket.IO server."`
 	Cors []string `placeholder:"ORIGIN" help:"Origins whose pages may connect, such as https://example.com; * for all. May be given more than once."`
-	Log  string   `default:"warn" enum:"debug,info,warn,error" help:"How much to log: debug, info, warn or error. Default: ${default}."`
+	Log  string   `default:"warn" enum:"debug,info,warn,error" help:"How much to log: debug, info, warn or error."`
 }
 
 // Help is shown below the flags.

@@ -184,7 +184,7 @@ func TestCommandLine(t *testing.T) {
 		{"", exitUsage, "expected"},
 		{"fly", exitUsage, "unexpected argument fly"},
 		{"serve --addr", exitUsage, "--addr"},
-		{"serve --log loud", exitUsage, "--log"},
+		{"serve --log loud", exitUsage, "sockeye serve --help"},
 		{"serve --addr nonsense", exitError, "not HOST:PORT"},
 		{"serve --addr 203.0.113.1:0", exitError, "no address"},
 		{"serve --path /", exitError, "--path"},

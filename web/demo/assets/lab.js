@@ -48,6 +48,7 @@ control.on("visit", async (v) => {
   clock.samples.length = 0;
   for (let i = 0; i < 5; i++) await readClock();
   await apply();
+  if (paused) return;
   for (const lane of lanes) lane.restart();
   chooseFreely();
 });
@@ -330,11 +331,17 @@ function pause(reason, action) {
   auto?.disconnect();
   apply();
 }
+/** A page that nobody looks at gives up its place in the lab, too. */
+function leave(reason, action) {
+  pause(reason, action);
+  control.disconnect();
+}
 function resume() {
   paused = "";
   $("pause").textContent = "Pause";
   notice("");
   channel?.postMessage("running");
+  if (!control.connected) return void control.connect(); // the new visit starts the lanes
   if (!visit) return;
   apply().then(() => {
     for (const lane of lanes) lane.restart();
@@ -345,11 +352,11 @@ $("pause").addEventListener("click", () => (paused ? resume() : pause("Paused. "
 
 // Timers of a hidden tab are slowed down, which would look like latency.
 document.addEventListener("visibilitychange", () => {
-  if (document.hidden) pause("Paused while this tab is in the background.");
-  else if (paused.startsWith("Paused while")) resume();
+  if (!document.hidden) paused && !control.connected && resume();
+  else if (!paused) leave("Paused while this tab is in the background.");
 });
 const channel = "BroadcastChannel" in window ? new BroadcastChannel("sockeye-lab") : null;
-channel?.addEventListener("message", () => pause("Paused, because the lab runs in another tab of this browser. ", "Run it here"));
+channel?.addEventListener("message", () => leave("Paused, because the lab runs in another tab of this browser. ", "Run it here"));
 channel?.postMessage("running");
 
 // --- drawing ---
