@@ -262,7 +262,7 @@ func (p *peer) sync() []string {
 	var before []string
 	for {
 		text := p.next()
-		if text == `42["synced"]` {
+		if strings.HasPrefix(text, `42["synced"`) {
 			return before
 		}
 		before = append(before, text)

@@ -355,6 +355,9 @@ func (c *connection) join(ns *Namespace, auth jsontext.Value) {
 		}
 	}
 	if !c.admit(s) {
+		if s.m.ended() {
+			c.refuse(name, &ConnectError{Message: "Session has ended"})
+		}
 		s.abandon(false)
 		c.clearSocket(name)
 	}

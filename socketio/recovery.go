@@ -205,18 +205,22 @@ func (st *sessionStore) take(ns *Namespace, pid string) *member {
 	return m
 }
 
-// forget makes a session that is away end, and reports whether it was there.
-func (st *sessionStore) forget(m *member) bool {
+// endIfAway ends a session whose client is away, or is about to come back. It reports whether it was so.
+func (m *member) endIfAway() bool {
+	st := m.ns.server.store
 	st.mu.Lock()
-	there := st.away[m.log.pid] == m
-	if there {
+	if st.away[m.log.pid] == m {
 		st.removeLocked(m)
 	}
 	st.mu.Unlock()
-	if there {
-		m.remove()
+	m.mu.Lock()
+	away := m.away
+	if away {
+		m.removeLocked()
 	}
-	return there
+	m.mu.Unlock()
+	m.ns.index.events.drain()
+	return away
 }
 
 func (st *sessionStore) removeLocked(m *member) {

@@ -208,7 +208,7 @@ func (h host) Disconnect(t adapter.Target, closeConn bool) {
 	sel := h.ns.choose(&t)
 	defer sel.release()
 	for _, m := range sel.members {
-		if m.log == nil || !h.ns.server.store.forget(m) {
+		if m.log == nil || !m.endIfAway() {
 			m.sock.Load().Disconnect(closeConn)
 		}
 	}

@@ -264,6 +264,13 @@ func (m *member) names() []string {
 	return names
 }
 
+// ended reports whether the session has ended.
+func (m *member) ended() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.gone
+}
+
 // remove ends the session: the member leaves all rooms and the namespace for ever.
 func (m *member) remove() {
 	m.mu.Lock()

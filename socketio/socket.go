@@ -70,6 +70,13 @@ func (s *Socket) moreOf() *socketMore {
 	return s.more.Load()
 }
 
+// absent is the socket of a session whose client is away.
+var absent = func() *Socket {
+	s := new(Socket)
+	s.state.Store(stateClosed)
+	return s
+}()
+
 // newID returns 20 characters with 120 random bits.
 func newID() string {
 	var b [15]byte
@@ -367,6 +374,7 @@ func (s *Socket) close(reason Reason, cause error) bool {
 	rooms := m.names()
 	if m.log != nil && reason.recoverable() && s.ns.server.store.suspend(m, s.Data()) {
 		s.ns.index.setAway(m, true)
+		m.sock.Store(absent) // so that this socket and its connection are not kept
 	} else {
 		m.removeLocked()
 	}
