@@ -2,7 +2,9 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { attempt, connected, io, kinds, Manager, next, open, program } from "./support.js";
+import { attempt, connected, io, kinds, Manager, next, open, program, share } from "./support.js";
+
+const shared = await share();
 
 const bytes = (...values) => Uint8Array.from(values);
 const plain = (value) => [...new Uint8Array(value)];
@@ -17,7 +19,7 @@ for (const kind of kinds) {
         const opts = { transports };
 
         test("echoes what JSON can say, and text of all kinds", async (t) => {
-          const { url } = await program(t, kind);
+          const { url } = shared[kind];
           const socket = await connected(t, url, opts);
           for (const value of [0, -1.5, "", "ünïcödé 🦊 \u2028 \x1e \r\n % \0", null, true, [], {}, { a: [{ b: 1 }] }]) {
             assert.deepEqual(await socket.emitWithAck("echo", value), value);
@@ -31,7 +33,7 @@ for (const kind of kinds) {
         });
 
         test("carries binary at any depth, in all its types", async (t) => {
-          const { url } = await program(t, kind);
+          const { url } = shared[kind];
           const socket = await connected(t, url, opts);
           const sent = {
             buffer: bytes(1, 2, 3).buffer,
@@ -52,7 +54,7 @@ for (const kind of kinds) {
         });
 
         test("keeps the order in both directions, across the upgrade", async (t) => {
-          const { url } = await program(t, kind);
+          const { url } = shared[kind];
           const socket = open(t, url, opts);
           const got = [];
           let checked;
@@ -70,7 +72,7 @@ for (const kind of kinds) {
         });
 
         test("reads a burst", async (t) => {
-          const { url } = await program(t, kind);
+          const { url } = shared[kind];
           const socket = await connected(t, url, opts);
           const got = [];
           socket.on("n", (i) => got.push(i));
@@ -89,7 +91,7 @@ for (const kind of kinds) {
         });
 
         test("answers questions of the server", async (t) => {
-          const { url } = await program(t, kind);
+          const { url } = shared[kind];
           const socket = await connected(t, url, opts);
           socket.on("question", (what, ack) => {
             ack(what + "!");
@@ -99,7 +101,7 @@ for (const kind of kinds) {
         });
 
         test("says goodbye: the server learns of a disconnect at once, the reason is ours", async (t) => {
-          const { url } = await program(t, kind);
+          const { url } = shared[kind];
           const socket = await connected(t, url, opts);
           const gone = next(socket, "disconnect");
           const closed = attempt(socket.io, (a) => a.phase === "close");
@@ -113,7 +115,7 @@ for (const kind of kinds) {
         });
 
         test("comes back after the server cut the connection, and is recovered", async (t) => {
-          const { url } = await program(t, kind);
+          const { url } = shared[kind];
           const socket = await connected(t, url, opts);
           const { id } = socket;
           // The first event brings an offset, without which the published server recovers nothing.
@@ -131,7 +133,7 @@ for (const kind of kinds) {
         });
 
         test("stays away when the server sent it away", async (t) => {
-          const { url } = await program(t, kind);
+          const { url } = shared[kind];
           const socket = await connected(t, url, opts);
           const gone = next(socket, "disconnect");
           socket.emit("leave");
@@ -149,7 +151,7 @@ for (const kind of kinds) {
         });
 
         test("sends query and, where it can, headers", async (t) => {
-          const { url } = await program(t, kind);
+          const { url } = shared[kind];
           const socket = await connected(t, url + "?a=1", { ...opts, query: { b: "ö &" }, extraHeaders: { "x-own": "yes" } });
           const [query, headers] = await new Promise((resolve) => socket.emit("handshake", (...args) => resolve(args)));
           assert.equal(query.a, "1");
@@ -161,7 +163,7 @@ for (const kind of kinds) {
     }
 
     test("shares a connection between namespaces, until told otherwise", async (t) => {
-      const { url } = await program(t, kind);
+      const { url } = shared[kind];
       const first = io(url);
       const other = io(url + "/other");
       const again = io(url);
@@ -178,7 +180,7 @@ for (const kind of kinds) {
     });
 
     test("is refused with the server's words and data, and let in with the right ones", async (t) => {
-      const { url } = await program(t, kind);
+      const { url } = shared[kind];
       const socket = open(t, url + "/guarded", { auth: { token: "wrong" } });
       const [err] = await next(socket, "connect_error");
       assert.equal(err.message, "not you");
@@ -190,7 +192,7 @@ for (const kind of kinds) {
     });
 
     test("is told that there is no such namespace", async (t) => {
-      const { url } = await program(t, kind);
+      const { url } = shared[kind];
       const socket = open(t, url + "/nowhere");
       const [err] = await next(socket, "connect_error");
       assert.equal(err.message, "Invalid namespace");
@@ -245,7 +247,7 @@ for (const kind of kinds) {
 }
 
 test("a manager can be used without io", async (t) => {
-  const { url } = await program(t, "stock");
+  const { url } = shared.stock;
   const manager = new Manager(url, { autoConnect: false });
   t.after(() => socket.close());
   const socket = manager.socket("/");

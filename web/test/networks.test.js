@@ -3,7 +3,9 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { describe, test } from "node:test";
-import { connected, kinds, listen, next, open, program, proxy } from "./support.js";
+import { connected, kinds, listen, next, open, program, proxy, share } from "./support.js";
+
+const shared = await share();
 
 const names = (socket, phase = "connect") => socket.io.transports.filter((a) => a.phase === phase).map((a) => a.name);
 const upgrades = (socket) => socket.io.transports.filter((a) => a.phase === "upgrade").length;
@@ -30,7 +32,7 @@ for (const kind of kinds) {
     }
 
     test("what worked comes first the next time, and an order that is given stays as it is", async (t) => {
-      const { url } = await program(t, kind);
+      const { url } = shared[kind];
       const network = await proxy(t, url, { upgrade: 403 });
       const first = await connected(t, network.url, { remember: true });
       first.disconnect();
@@ -64,8 +66,14 @@ for (const kind of kinds) {
       assert.equal(cuts, 2);
       let lost = 0;
       socket.on("disconnect", () => lost++);
-      // Silence for longer than the proxy stands it, measured by the proxy's own clock.
-      await new Promise((resolve) => setTimeout(resolve, 4000));
+      // Signs of life, as many as together take longer than the proxy stands silence: pings that a server agreed to
+      // send, or empty packets of the client's own.
+      await new Promise((resolve) => {
+        let signs = 0;
+        const sign = () => ++signs === 5 && resolve();
+        socket.io.on("ping", sign);
+        socket.io.engine.on("packetCreate", (packet) => packet.type === "noop" && sign());
+      });
       assert.equal(lost, 0);
       assert.equal(network.cuts, cuts);
       assert.match(network.requests.at(-1), /heartbeat=\d+/);

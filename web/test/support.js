@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { createServer } from "node:http";
 import { createServer as createTcpServer, connect as connectTcp } from "node:net";
 import { createInterface } from "node:readline";
+import { after } from "node:test";
 import { fileURLToPath } from "node:url";
 import WebSocket, { WebSocketServer } from "ws";
 
@@ -72,6 +73,13 @@ export async function program(t, kind, options = {}) {
 
 /** The servers that the common tests run against. */
 export const kinds = process.env.SOCKEYE_SERVER ? ["stock", "sockeye"] : ["stock"];
+
+/** One program of each kind, with default options, for all tests of the file that calls this at its top. */
+export async function share() {
+  const servers = {};
+  for (const kind of kinds) servers[kind] = await program({ after }, kind);
+  return servers;
+}
 
 /**
  * A server that speaks raw Engine.IO to whoever comes by WebSocket: sends the handshake, then what script says.
