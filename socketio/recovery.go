@@ -190,7 +190,8 @@ func (st *sessionStore) putBack(m *member) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.log.pinned = false
-	return !m.gone && st.put(m)
+	m.holds = !m.gone && st.put(m)
+	return m.holds
 }
 
 // take hands out a session of the namespace, to one caller only.
@@ -215,11 +216,12 @@ func (m *member) endIfAway() bool {
 	st.mu.Unlock()
 	m.mu.Lock()
 	away := m.away
-	if away {
-		m.removeLocked()
-	}
+	release := away && m.removeLocked()
 	m.mu.Unlock()
 	m.ns.index.events.drain()
+	if release {
+		m.ns.release()
+	}
 	return away
 }
 
@@ -360,8 +362,10 @@ func (ns *Namespace) recoverSession(s *Socket) bool {
 	}
 	m.log.drop(n, st)
 	m.log.pinned = true
+	m.holds = false // the new socket does
 	data := m.log.data
 	m.mu.Unlock()
+	ns.release()
 	s.m, s.recovered = m, true
 	s.data = data
 	return true

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -556,4 +557,45 @@ func TestOffsets(t *testing.T) {
 	if frame := c.p.next(); !strings.HasSuffix(frame, `["ask",1]`) {
 		t.Errorf("an event that wants an acknowledgement is %s", frame)
 	}
+}
+
+// A namespace is not cleaned up while somebody may come back to it, and is afterwards.
+func TestRecoveryKeepsNamespace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st, stop := serveInMemory(t, &socketio.Options{
+			Engine:                 engineio.Options{PingInterval: time.Hour},
+			Recovery:               &socketio.RecoveryOptions{MaxDisconnection: 10 * time.Second},
+			CleanupEmptyNamespaces: true,
+		})
+		parent := st.io.OfRegexp(regexp.MustCompile("^/r"))
+		join := func(auth string) (p *peer, id, pid string) {
+			p = st.connect()
+			p.send("40/r," + auth)
+			var reply struct{ SID, PID string }
+			if err := json.Unmarshal([]byte(strings.TrimPrefix(p.next(), "40/r,")), &reply); err != nil {
+				t.Fatal(err)
+			}
+			return p, reply.SID, reply.PID
+		}
+		p, id, pid := join("")
+		for range 3 {
+			p.close()
+			synctest.Wait()
+			if len(parent.Children()) != 1 {
+				t.Fatal("the namespace was cleaned up")
+			}
+			again, id2, _ := join(`{"pid":"` + pid + `"}`)
+			if id2 != id {
+				t.Error("not recovered")
+			}
+			p = again
+		}
+		p.close()
+		time.Sleep(11 * time.Second)
+		synctest.Wait()
+		if len(parent.Children()) != 0 {
+			t.Error("the namespace is still there")
+		}
+		stop()
+	})
 }

@@ -23,6 +23,7 @@ type member struct {
 	rooms []*room // without the one of the id
 	away  bool    // the client may come back; rooms don't count this member
 	gone  bool    // in no room any more, for ever
+	holds bool    // counts as a user of the namespace, in place of a socket
 	log   *eventLog
 }
 
@@ -274,15 +275,20 @@ func (m *member) ended() bool {
 // remove ends the session: the member leaves all rooms and the namespace for ever.
 func (m *member) remove() {
 	m.mu.Lock()
-	m.removeLocked()
+	release := m.removeLocked()
 	m.mu.Unlock()
 	m.ns.index.events.drain()
+	if release {
+		m.ns.release()
+	}
 }
 
-func (m *member) removeLocked() {
+// removeLocked reports whether the namespace has to be released, which can't be done with m.mu held.
+func (m *member) removeLocked() (release bool) {
 	if m.gone {
-		return
+		return false
 	}
+	release, m.holds = m.holds, false
 	m.gone = true
 	for _, r := range m.rooms {
 		m.ns.index.leave(m, r)
@@ -292,6 +298,7 @@ func (m *member) removeLocked() {
 	if m.log != nil {
 		m.log.drop(len(m.log.entries), m.ns.server.store)
 	}
+	return release
 }
 
 // A selection is the members that an operation is for, gathered so that no lock is held while they are served.

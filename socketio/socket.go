@@ -375,9 +375,11 @@ func (s *Socket) close(reason Reason, cause error) bool {
 	if m.log != nil && reason.recoverable() && s.ns.server.store.suspend(m, s.Data()) {
 		s.ns.index.setAway(m, true)
 		m.sock.Store(absent) // so that this socket and its connection are not kept
+		m.holds = true
 	} else {
 		m.removeLocked()
 	}
+	suspended := m.holds
 	m.mu.Unlock()
 	s.ns.index.events.drain()
 
@@ -385,7 +387,9 @@ func (s *Socket) close(reason Reason, cause error) bool {
 	s.failAcks()
 	s.cancel()
 	s.push(task{run: func() { s.runDisconnect(reason, cause, rooms) }})
-	s.ns.release()
+	if !suspended {
+		s.ns.release()
+	}
 	return true
 }
 
@@ -416,11 +420,12 @@ func (s *Socket) runDisconnect(reason Reason, cause error, rooms []string) {
 // was refused; otherwise the client may try once more.
 func (s *Socket) abandon(refused bool) {
 	s.state.Store(stateClosed)
-	if !s.recovered || refused || !s.ns.server.store.putBack(s.m) {
-		s.m.remove()
-	}
 	s.failAcks()
 	s.cancel()
+	if s.recovered && !refused && s.ns.server.store.putBack(s.m) {
+		return
+	}
+	s.m.remove()
 	s.ns.release()
 }
 

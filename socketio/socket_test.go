@@ -17,6 +17,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/sockeye-io/sockeye/engineio"
+	"github.com/sockeye-io/sockeye/event"
 	"github.com/sockeye-io/sockeye/socketio"
 )
 
@@ -499,4 +500,57 @@ func TestPanicsStayInside(t *testing.T) {
 		}
 	}
 	p.join("/", "") // and on it goes
+}
+
+// What sends and listens fits the contract of package event.
+var (
+	_ event.Listener   = (*socketio.Socket)(nil)
+	_ event.Emitter    = (*socketio.Socket)(nil)
+	_ event.Caller     = (*socketio.Socket)(nil)
+	_ event.Emitter    = socketio.Emitter{}
+	_ event.Caller     = socketio.Emitter{}
+	_ event.Emitter    = socketio.Broadcast{}
+	_ event.ManyCaller = socketio.Broadcast{}
+	_ event.Emitter    = (*socketio.Namespace)(nil)
+	_ event.ManyCaller = (*socketio.Namespace)(nil)
+	_ event.Emitter    = (*socketio.Server)(nil)
+	_ event.ManyCaller = (*socketio.Server)(nil)
+	_ event.Emitter    = (*socketio.Parent)(nil)
+	_ event.Emitter    = (*socketio.RemoteSocket)(nil)
+	_ event.Caller     = (*socketio.RemoteSocket)(nil)
+)
+
+func TestHandlersMayEndEverything(t *testing.T) {
+	st := serve(t, nil)
+	closed := make(chan error, 1)
+	st.io.OnConnection(func(s *socketio.Socket) {
+		s.On("close", func(context.Context, *socketio.Message) error {
+			closed <- st.io.Close()
+			return nil
+		})
+		s.On("leave", func(context.Context, *socketio.Message) error {
+			s.Disconnect(true)
+			s.Disconnect(false)
+			return s.Emit("too late")
+		})
+	})
+	p := st.join()
+	p.send(`42["leave"]`)
+	p.expect("41")
+	p.expectClosed()
+	st.join().send(`42["close"]`)
+	if err := receive(t, closed); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDisconnectInConnectionListener(t *testing.T) {
+	st := serve(t, nil)
+	st.io.OnConnection(func(s *socketio.Socket) {
+		s.Emit("bye")
+		s.Disconnect(false)
+	})
+	p := st.join()
+	p.expect(`42["bye"]`)
+	p.expect("41")
 }
