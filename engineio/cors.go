@@ -137,6 +137,9 @@ func (srv *Server) checkOrigin(q *request, origin string) *refusal {
 	if origin == "" || q.Header.Get("Sec-Fetch-Site") == "same-origin" {
 		return nil
 	}
+	if _, host, ok := strings.Cut(origin, "://"); ok && host == q.Host {
+		return nil
+	}
 	u, err := url.Parse(origin)
 	if err == nil && u.Host != "" && sameHost(u.Host, q.Host) {
 		return nil

@@ -95,6 +95,14 @@ func putScratch(b *bytes.Buffer) {
 	}
 }
 
+// Header values that every poll has, shared to spare it the slices.
+var (
+	textPlain = []string{"text/plain; charset=UTF-8"}
+	textHTML  = []string{"text/html"}
+	noStore   = []string{"no-store"}
+	two       = []string{"2"}
+)
+
 // writePayload answers a GET with the packets of b.
 func (s *Session) writePayload(w http.ResponseWriter, q *request, b *batch) error {
 	buf := scratch.Get().(*bytes.Buffer)
@@ -108,8 +116,8 @@ func (s *Session) writePayload(w http.ResponseWriter, q *request, b *batch) erro
 		worthwhile = worthwhile || !m.noCompress
 	}
 	h := w.Header()
-	h.Set("Content-Type", "text/plain; charset=UTF-8")
-	h.Set("Cache-Control", "no-store")
+	h["Content-Type"] = textPlain
+	h["Cache-Control"] = noStore
 	if ua := q.UserAgent(); strings.Contains(ua, ";MSIE") || strings.Contains(ua, "Trident/") {
 		h.Set("X-XSS-Protection", "0")
 	}

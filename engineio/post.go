@@ -56,9 +56,9 @@ func (s *Session) servePost(w http.ResponseWriter, q *request) {
 		return
 	}
 	h := w.Header()
-	h.Set("Content-Type", "text/html")
-	h.Set("Content-Length", "2")
-	h.Set("Cache-Control", "no-store")
+	h["Content-Type"] = textHTML
+	h["Content-Length"] = two
+	h["Cache-Control"] = noStore
 	_, _ = io.WriteString(w, "ok") // the packets have arrived all the same
 }
 
@@ -81,14 +81,14 @@ func (s *Session) readBody(buf *bytes.Buffer, w http.ResponseWriter, r *http.Req
 		return http.StatusRequestEntityTooLarge, errBodyTooLarge
 	}
 	// A body that trickles in holds this handler for as long as a session may
-	// be silent, no longer. Not every ResponseWriter has deadlines.
+	// be silent, no longer; net/http clears the deadline before the next request.
+	// Not every ResponseWriter has deadlines.
 	rc := http.NewResponseController(w)
 	_ = rc.SetReadDeadline(time.Now().Add(s.interval + s.server.opts.PingTimeout))
 	n, err := buf.ReadFrom(io.LimitReader(r.Body, limit+1))
 	if err != nil {
 		return 0, err
 	}
-	_ = rc.SetReadDeadline(time.Time{})
 	if n > limit {
 		return http.StatusRequestEntityTooLarge, errBodyTooLarge
 	}

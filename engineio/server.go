@@ -98,7 +98,7 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	q := request{Request: r, query: r.URL.Query(), upgrade: isWebSocketUpgrade(r)}
+	q := request{Request: r, query: parseQuery(r.URL.RawQuery), upgrade: isWebSocketUpgrade(r)}
 	s, refusal := srv.verify(&q)
 	if refusal != nil {
 		srv.refuse(w, &q, refusal)

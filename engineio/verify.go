@@ -168,6 +168,31 @@ func (srv *Server) refuse(w http.ResponseWriter, q *request, f *refusal) {
 	_, _ = w.Write(body) // a peer that has left does not matter here
 }
 
+// parseQuery is url.ParseQuery with two allocations instead of six where nothing
+// is escaped: it is called for every poll.
+func parseQuery(raw string) url.Values {
+	if strings.ContainsAny(raw, "%+;") {
+		v, _ := url.ParseQuery(raw)
+		return v
+	}
+	n := strings.Count(raw, "&") + 1
+	all := make([]string, 0, n)
+	values := make(url.Values, n)
+	for part := range strings.SplitSeq(raw, "&") {
+		if part == "" {
+			continue
+		}
+		k, v, _ := strings.Cut(part, "=")
+		if values[k] != nil {
+			values[k] = append(values[k], v)
+			continue
+		}
+		all = append(all, v)
+		values[k] = all[len(all)-1 : len(all) : len(all)]
+	}
+	return values
+}
+
 // single returns the value of a parameter that is given exactly once.
 func single(query url.Values, key string) string {
 	if values := query[key]; len(values) == 1 {
