@@ -68,6 +68,7 @@ func TestChat(t *testing.T) {
 		bob.want("seen.said", want)
 		ada.works()
 		bob.works()
+		ada.want(`ask("blob", 2000000).then((b) => [b.byteLength, new Uint8Array(b)[251 * 5000 + 7]])`, "[2000000,7]")
 		ada.want("seen.disconnects", "[]")
 	})
 }
@@ -125,4 +126,28 @@ func TestRecovery(t *testing.T) {
 		p.want(`ask("rooms")`, `["kept"]`)
 		p.want(`seen.said.map((s) => s[1])`, `["first","a","b","c"]`)
 	})
+}
+
+// TestStreamRotation sends more than one streaming response carries: none of it is lost, doubled or out of order.
+func TestStreamRotation(t *testing.T) {
+	t.Parallel()
+	if kit.OnNode() {
+		kit.Skip(t, "the Node server has no streaming")
+	}
+	for name, sse := range map[string]bool{"fetch": false, "eventsource": true} {
+		t.Run(name, func(t *testing.T) {
+			a := start(t, "sockeye", app.Options{})
+			network := proxy.Start(t, a.Addr(), proxy.Options{})
+			p := open(t, network.URL(), "Ada", options{"transports": []string{"streaming"}, "eventSource": sse})
+			p.connected("streaming")
+			p.run(`for (let i = 0; i < 400; i++) socket.emit("echo", i + ":" + "x".repeat(10000))`)
+			p.until("400 echoes", `seen.echoes.length >= 400`)
+			p.want(`ask("echo", "last")`, `"last"`)
+			p.want(`seen.echoes.length === 400 && seen.echoes.every((v, i) => v === i + ":" + "x".repeat(10000))`, "true")
+			p.want("seen.disconnects", "[]")
+			if n := network.Streams(); n < 3 {
+				t.Errorf("%d streaming responses carried 4 MB, want several", n)
+			}
+		})
+	}
 }

@@ -93,12 +93,19 @@ func Need(t testing.TB, name string) string {
 }
 
 func version(path string, args []string) string {
-	out, err := exec.Command(path, args...).CombinedOutput()
-	if err != nil {
+	var stdout, stderr strings.Builder
+	cmd := exec.Command(path, args...)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
 		return "(version unknown)"
 	}
-	first, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
-	return first
+	// Some print their version to standard error; others warn there.
+	for _, out := range []string{stdout.String(), stderr.String()} {
+		if first, _, _ := strings.Cut(strings.TrimSpace(out), "\n"); first != "" {
+			return first
+		}
+	}
+	return "(version unknown)"
 }
 
 // Skip skips the test and records the reason in the report.
