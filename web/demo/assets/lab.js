@@ -104,7 +104,7 @@ class Lane {
       ...this.options,
       path: `${visit.lanes[this.id]}socket.io/`,
       auth: { visit: visit.id, lane: this.id },
-      forceNew: true, remember: false, upgrade: false,
+      forceNew: true, remember: false, upgrade: false, timeout: 6000,
       reconnectionDelay: 800, reconnectionDelayMax: 2500,
     });
     this.socket = socket;
@@ -166,8 +166,15 @@ class Lane {
     if (this.socket?.connected && !settings.paused) {
       const quiet = at - Math.max(this.since, this.dots.at(-1)?.at ?? 0);
       if (quiet > 3000 + 2 * settings.delay) this.tell("down", `Nothing arrived for ${number(quiet / 1000)} s: held back by the proxy`);
-      else this.tell("up", "Connected");
+      else if (this.state.dataset.state !== "up") this.tell("up", "Connected");
     }
+  }
+
+  /** Shows how much arrives, in the place of a mere "Connected". */
+  showRate({ rate, missing, measuredMs }) {
+    if (this.state.dataset.state !== "up" || measuredMs < 500) return;
+    const lost = missing ? `, ${number(missing)} missing` : "";
+    this.state.firstElementChild.textContent = `${number(rate, rate < 9.95 ? 1 : 0)} messages/s${lost}`;
   }
 
   /** The figures of the last ten seconds. */
@@ -258,7 +265,7 @@ function chooseFreely() {
     const item = document.createElement("li");
     const what = a.phase === "close" ? `was cut off after ${ms(a.ms)}`
       : a.ok ? `${a.phase === "upgrade" ? "took over" : "connected"} after ${ms(a.ms)}`
-      : `${a.phase === "upgrade" ? "was tried again, and failed" : "failed"} after ${ms(a.ms)}`;
+      : `failed ${a.phase === "upgrade" ? "again " : ""}after ${ms(a.ms)}`;
     // "websocket error" is all that a browser tells about a refusal.
     const why = a.ok || !a.reason || a.reason === "websocket error" ? "" : `: ${a.reason}`;
     item.textContent = nameOf(a.name) + " " + what + why;
@@ -387,6 +394,7 @@ function showFigures() {
   const most = Math.max(1, ...all.flatMap((f) => [f.down ? f.down.down + f.down.up : 0, f.up ? f.up.down + f.up.up : 0]));
   all.forEach((f, i) => {
     const cells = lanes[i].cells;
+    lanes[i].showRate(f);
     const set = (cell, text) => (cells[cell].querySelector("b").textContent = text);
     set("p50", ms(f.p50));
     set("p99", ms(f.p99));
@@ -402,6 +410,7 @@ function showFigures() {
         meter.className = "meter";
         split.before(meter);
       }
+      meter.hidden = !cost;
       meter.style.width = cost ? `${Math.max(2, ((cost.down + cost.up) / most) * 100)}%` : "0";
     }
   });
