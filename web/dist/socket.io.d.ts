@@ -25,7 +25,6 @@ declare class Emitter<Listen extends EventsMap = DefaultEventsMap> {
 }
 interface Emitter<Listen extends EventsMap = DefaultEventsMap> {
     addEventListener: Emitter<Listen>["on"];
-    addListener: Emitter<Listen>["on"];
     removeEventListener: Emitter<Listen>["off"];
     removeListener: Emitter<Listen>["off"];
     removeAllListeners: Emitter<Listen>["off"];
@@ -410,6 +409,8 @@ interface ManagerEvents {
     /** The server's heartbeat. */
     ping: () => void;
     packet: (packet: Packet) => void;
+    /** A new entry of the history of transports. */
+    transport: (attempt: TransportAttempt) => void;
     reconnect_attempt: (attempt: number) => void;
     reconnect: (attempt: number) => void;
     reconnect_error: (err: Error) => void;

@@ -71,7 +71,7 @@
     }
   };
   var proto = Emitter.prototype;
-  proto.addEventListener = proto.addListener = proto.on;
+  proto.addEventListener = proto.on;
   proto.removeEventListener = proto.removeListener = proto.removeAllListeners = proto.off;
 
   // src/binary.ts
@@ -127,7 +127,7 @@
     memory.at = Date.now();
     if (!store) return;
     try {
-      sessionStorage.setItem(prefix + key, JSON.stringify({ ...memory, idle: void 0 }));
+      sessionStorage.setItem(prefix + key, JSON.stringify(memory));
     } catch {
     }
   }
@@ -743,7 +743,9 @@
       this._tail?.close();
       this.transport?.close(last);
       this._outbox = [];
-      if (this.id) this._record(this.transport.name, "close", reason);
+      const { name } = this.transport || {};
+      if (this.id) this._record(name, "close", reason);
+      else if (this._index < this._order.length && name) this._record(name, "connect", reason);
       this._fire("close", reason, description);
     }
     /** Finds out whether the network cuts connections that are silent for long: two in a row, after the same time. */
@@ -1173,7 +1175,6 @@
       this._state = "closed";
       this._attempts = 0;
       this._stopped = false;
-      this._watchers = /* @__PURE__ */ new Set();
       if (uri && typeof uri === "object") opts = uri;
       else this.uri = uri;
       this._address = parseAddress(this.uri);
@@ -1187,9 +1188,9 @@
     }
     /** Calls back for every new entry of transports. The result stops that. */
     onTransport(callback) {
-      this._watchers.add(callback);
+      this.on("transport", callback);
       return () => {
-        this._watchers.delete(callback);
+        this.off("transport", callback);
       };
     }
     /** Opens the connection, unless it is open or being opened. The callback is told how that went. */
@@ -1223,7 +1224,7 @@
       engine.on("attempt", (attempt) => {
         this.transports.push(attempt);
         if (this.transports.length > 100) this.transports.shift();
-        for (const watch of [...this._watchers]) watch(attempt);
+        this._fire("transport", attempt);
       });
       return this;
     }

@@ -67,12 +67,11 @@ export class Emitter<Listen extends EventsMap = DefaultEventsMap> {
 
 export interface Emitter<Listen extends EventsMap = DefaultEventsMap> {
   addEventListener: Emitter<Listen>["on"];
-  addListener: Emitter<Listen>["on"];
   removeEventListener: Emitter<Listen>["off"];
   removeListener: Emitter<Listen>["off"];
   removeAllListeners: Emitter<Listen>["off"];
 }
 
 const proto = Emitter.prototype;
-proto.addEventListener = proto.addListener = proto.on;
+proto.addEventListener = proto.on;
 proto.removeEventListener = proto.removeListener = proto.removeAllListeners = proto.off;

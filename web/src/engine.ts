@@ -442,7 +442,10 @@ export class Engine extends Emitter implements TransportHost {
     this._tail?.close();
     this.transport?.close(last);
     this._outbox = [];
-    if (this.id) this._record(this.transport.name, "close", reason);
+    // An attempt that was still under way when the time was up belongs in the history, too.
+    const { name } = this.transport || {};
+    if (this.id) this._record(name, "close", reason);
+    else if (this._index < this._order.length && name) this._record(name, "connect", reason);
     this._fire("close", reason, description);
   }
 

@@ -14,6 +14,8 @@ export interface ManagerEvents {
   /** The server's heartbeat. */
   ping: () => void;
   packet: (packet: Packet) => void;
+  /** A new entry of the history of transports. */
+  transport: (attempt: TransportAttempt) => void;
   reconnect_attempt: (attempt: number) => void;
   reconnect: (attempt: number) => void;
   reconnect_error: (err: Error) => void;
@@ -42,7 +44,6 @@ export class Manager extends Emitter<ManagerEvents & { [event: string]: any }> {
   private _timer?: ReturnType<typeof setTimeout>;
   private _encoder: Pick<Encoder, "encode">;
   private _decoder!: Pick<Decoder, "add" | "on" | "destroy">;
-  private _watchers = new Set<(attempt: TransportAttempt) => void>();
 
   constructor(opts?: ManagerOptions);
   /** @param uri the server's address; without it the page's own server */
@@ -64,9 +65,9 @@ export class Manager extends Emitter<ManagerEvents & { [event: string]: any }> {
 
   /** Calls back for every new entry of transports. The result stops that. */
   onTransport(callback: (attempt: TransportAttempt) => void): () => void {
-    this._watchers.add(callback);
+    this.on("transport", callback);
     return () => {
-      this._watchers.delete(callback);
+      this.off("transport", callback);
     };
   }
 
@@ -105,7 +106,7 @@ export class Manager extends Emitter<ManagerEvents & { [event: string]: any }> {
     engine.on("attempt", (attempt) => {
       this.transports.push(attempt);
       if (this.transports.length > 100) this.transports.shift();
-      for (const watch of [...this._watchers]) watch(attempt);
+      this._fire("transport", attempt);
     });
     return this;
   }

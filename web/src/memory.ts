@@ -37,7 +37,7 @@ export function keep(key: string, store: boolean): void {
   memory.at = Date.now();
   if (!store) return;
   try {
-    sessionStorage.setItem(prefix + key, JSON.stringify({ ...memory, idle: undefined }));
+    sessionStorage.setItem(prefix + key, JSON.stringify(memory));
   } catch {
     // As above.
   }

@@ -153,4 +153,8 @@ test("a connection that takes too long altogether", async (t) => {
   const socket = open(t, url, { transports: ["polling"], timeout: 50, reconnection: false });
   const [err] = await next(socket, "connect_error");
   assert.equal(err.message, "timeout");
+  assert.deepEqual(
+    socket.io.transports.map(({ name, ok, reason }) => [name, ok, reason]),
+    [["polling", false, "forced close"]],
+  );
 });
