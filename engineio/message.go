@@ -43,12 +43,26 @@ func NewMessage(binary bool, data []byte) *Message {
 // to the slice it is given, so that an encoder can write straight into the
 // frame. size is a hint, in bytes.
 func NewTextMessage(size int, build func(dst []byte) []byte) *Message {
-	buf := make([]byte, headerRoom+1, headerRoom+1+size)
+	var m *Message
+	var buf []byte
+	if headerRoom+1+size <= smallMessage {
+		small := &struct {
+			Message
+			buf [smallMessage]byte
+		}{}
+		m, buf = &small.Message, small.buf[:headerRoom+1]
+	} else {
+		m, buf = new(Message), make([]byte, headerRoom+1, headerRoom+1+size)
+	}
 	buf[headerRoom] = '0' + byte(frame.Message)
-	m := &Message{buf: build(buf), kind: frame.Message}
+	m.buf, m.kind = build(buf), frame.Message
 	m.seal()
 	return m
 }
+
+// smallMessage is the size up to which a message and its buffer are one
+// allocation; with it they fill the size class of 256 bytes.
+const smallMessage = 192
 
 // newControl returns a packet of another type than message.
 func newControl(kind frame.Type, data string) *Message {

@@ -37,12 +37,13 @@ func (s *Socket) push(t task) {
 
 func (s *Socket) pushLocked(t task) {
 	q := &s.queue
-	q.tasks = append(q.tasks, t)
-	q.bytes += t.size
 	if !q.running {
 		q.running = true
-		s.ns.server.work.start(s)
+		s.ns.server.work.start(s, t)
+		return
 	}
+	q.tasks = append(q.tasks, t)
+	q.bytes += t.size
 }
 
 // pushEvent is push within the limits. While there is no room it waits, and with it the connection: that is the back
@@ -74,8 +75,17 @@ func (s *Socket) pushEvent(t task) bool {
 	return true
 }
 
-// drain takes all that is queued and does it, until nothing is.
-func (s *Socket) drain() {
+func (s *Socket) do(t task) {
+	if t.run != nil {
+		t.run()
+	} else {
+		s.handle(t.msg)
+	}
+}
+
+// drain does the first task, then takes all that is queued and does it, until nothing is.
+func (s *Socket) drain(first task) {
+	s.do(first)
 	q := &s.queue
 	var spare []task
 	for {
@@ -94,11 +104,7 @@ func (s *Socket) drain() {
 		}
 		q.mu.Unlock()
 		for i := range batch {
-			if t := &batch[i]; t.run != nil {
-				t.run()
-			} else {
-				s.handle(t.msg)
-			}
+			s.do(batch[i])
 			batch[i] = task{}
 		}
 		spare = batch[:0]

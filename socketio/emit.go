@@ -21,7 +21,17 @@ type delivery struct {
 }
 
 // encode fills in the messages. Build appends the text and returns the attachments. size is a hint.
-func (d *delivery) encode(size int, build func(dst []byte) ([]byte, [][]byte, error)) error {
+func (d *delivery) encode(srv *Server, size int, build func(dst []byte) ([]byte, [][]byte, error)) error {
+	d.ms = d.one[:]
+	if srv.opts.Format != packet.JSON {
+		text, attachments, err := build(nil)
+		if err != nil {
+			return err
+		}
+		frame, err := packet.AppendMsgpack(nil, text, attachments)
+		d.one[0] = engineio.NewMessage(true, frame)
+		return err
+	}
 	var attachments [][]byte
 	var err error
 	d.one[0] = engineio.NewTextMessage(size, func(dst []byte) []byte {
@@ -32,7 +42,6 @@ func (d *delivery) encode(size int, build func(dst []byte) ([]byte, [][]byte, er
 	if err != nil {
 		return err
 	}
-	d.ms = d.one[:]
 	for _, a := range attachments {
 		d.ms = append(d.ms, engineio.NewMessage(true, a))
 	}
@@ -55,28 +64,31 @@ func sizeOf(args []any) int {
 	return n
 }
 
-func encodeValue(h packet.Header, v any) (*engineio.Message, error) {
-	var err error
-	m := engineio.NewTextMessage(64, func(dst []byte) []byte {
-		dst, err = packet.AppendValue(dst, h, v)
-		return dst
+// encodeValue encodes a packet that has one value, or none, and no attachments.
+func (srv *Server) encodeValue(h packet.Header, v any) (*engineio.Message, error) {
+	var d delivery
+	err := d.encode(srv, 64, func(dst []byte) ([]byte, [][]byte, error) {
+		dst, err := packet.AppendValue(dst, h, v)
+		return dst, nil, err
 	})
-	return m, err
+	return d.one[0], err
 }
 
 // connectReply is the packet that tells a client that it has joined.
-func connectReply(namespace, sid, pid string) *engineio.Message {
-	return engineio.NewTextMessage(80, func(dst []byte) []byte {
+func (srv *Server) connectReply(namespace, sid, pid string) *engineio.Message {
+	var d delivery
+	d.encode(srv, 80, func(dst []byte) ([]byte, [][]byte, error) { // never fails
 		dst = packet.AppendHeader(dst, packet.Header{Type: packet.Connect, Namespace: namespace}, 0)
 		dst = append(append(dst, `{"sid":"`...), sid...)
 		if pid != "" {
 			dst = append(append(dst, `","pid":"`...), pid...)
 		}
-		return append(dst, `"}`...)
+		return append(dst, `"}`...), nil, nil
 	})
+	return d.one[0]
 }
 
-// options are the modifiers of one emission.
+// emitOptions are the modifiers of one emission.
 type emitOptions struct {
 	volatile   bool
 	noCompress bool
@@ -94,7 +106,7 @@ func (ns *Namespace) newDelivery(o emitOptions, id *uint64, name string, args []
 		d.entry = &logged{id: ns.offset.Add(1), at: time.Now()}
 		args = append(args[:len(args):len(args)], formatOffset(d.entry.id))
 	}
-	err := d.encode(len(name)+sizeOf(args), func(dst []byte) ([]byte, [][]byte, error) {
+	err := d.encode(ns.server, len(name)+sizeOf(args), func(dst []byte) ([]byte, [][]byte, error) {
 		return packet.AppendEvent(dst, h, name, args)
 	})
 	if err != nil {
@@ -132,7 +144,11 @@ func (d *delivery) write(c *connection) error {
 		}
 		return nil
 	}
-	err := c.session.Send(d.ms...)
+	return sendError(c.session.Send(d.ms...))
+}
+
+// sendError says what an error of the session means to who emits.
+func sendError(err error) error {
 	if err == engineio.ErrClosed {
 		return ErrDisconnected
 	}

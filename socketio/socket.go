@@ -273,13 +273,32 @@ func (s *Socket) sendAck(id uint64, args []any) error {
 	if s.state.Load() == stateClosed {
 		return ErrDisconnected
 	}
-	var d delivery
 	h := packet.Header{Namespace: s.ns.name, ID: id, HasID: true}
-	err := d.encode(sizeOf(args), func(dst []byte) ([]byte, [][]byte, error) { return packet.AppendAck(dst, h, args) })
+	if s.ns.server.opts.Format != packet.JSON {
+		var d delivery
+		err := d.encode(s.ns.server, sizeOf(args), func(dst []byte) ([]byte, [][]byte, error) { return packet.AppendAck(dst, h, args) })
+		if err != nil {
+			return err
+		}
+		return d.write(s.conn)
+	}
+	var attachments [][]byte
+	var err error
+	m := engineio.NewTextMessage(sizeOf(args), func(dst []byte) []byte {
+		dst, attachments, err = packet.AppendAck(dst, h, args)
+		return dst
+	})
 	if err != nil {
 		return err
 	}
-	return d.write(s.conn)
+	if len(attachments) == 0 {
+		return sendError(s.conn.session.Send(m))
+	}
+	ms := append(make([]*engineio.Message, 0, 1+len(attachments)), m)
+	for _, a := range attachments {
+		ms = append(ms, engineio.NewMessage(true, a))
+	}
+	return sendError(s.conn.session.Send(ms...))
 }
 
 // handle runs what listens to an event. It is called by the worker only.
@@ -349,7 +368,7 @@ func (s *Socket) Disconnect(closeConn bool) {
 // kick leaves the namespace.
 func (s *Socket) kick() {
 	if s.close(ReasonServerDisconnect, nil) {
-		m, _ := encodeValue(packet.Header{Type: packet.Disconnect, Namespace: s.ns.name}, nil)
+		m, _ := s.ns.server.encodeValue(packet.Header{Type: packet.Disconnect, Namespace: s.ns.name}, nil)
 		s.conn.session.Send(m)
 	}
 }
@@ -435,7 +454,7 @@ func (s *Socket) connected() bool {
 	m := s.m
 	if m.log == nil {
 		s.state.Store(stateAdmitting)
-		s.conn.session.Send(connectReply(s.ns.name, m.id, ""))
+		s.conn.session.Send(s.ns.server.connectReply(s.ns.name, m.id, ""))
 		s.state.Store(stateConnected)
 		return true
 	}
@@ -444,7 +463,7 @@ func (s *Socket) connected() bool {
 	if m.gone {
 		return false
 	}
-	ms := []*engineio.Message{connectReply(s.ns.name, m.id, m.log.pid)}
+	ms := []*engineio.Message{s.ns.server.connectReply(s.ns.name, m.id, m.log.pid)}
 	if s.recovered {
 		for _, e := range m.log.resume() {
 			ms = append(ms, e.ms...)

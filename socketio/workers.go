@@ -21,8 +21,14 @@ type workers struct {
 	stopped  bool
 }
 
-// A worker is a parked goroutine, which waits for a socket to drain, or for nil to end.
-type worker chan *Socket
+// A worker is a parked goroutine, which waits for a job, or for one without a socket to end.
+type worker chan job
+
+// A job is a socket with something to do, and the first thing of it, which needs no place in the socket's queue.
+type job struct {
+	s     *Socket
+	first task
+}
 
 const (
 	// maxParked bounds the memory of parked goroutines, about 8 KB each.
@@ -32,31 +38,31 @@ const (
 )
 
 // start has the socket's queue drained by a parked worker or a new one.
-func (w *workers) start(s *Socket) {
+func (w *workers) start(s *Socket, first task) {
 	w.add()
 	w.mu.Lock()
 	last := len(w.parked) - 1
 	if last < 0 {
 		w.mu.Unlock()
-		go w.run(s)
+		go w.run(job{s, first})
 		return
 	}
 	next := w.parked[last]
 	w.parked = w.parked[:last]
 	w.unneeded = min(w.unneeded, last)
 	w.mu.Unlock()
-	next <- s
+	next <- job{s, first}
 }
 
-func (w *workers) run(s *Socket) {
+func (w *workers) run(j job) {
 	self := make(worker, 1)
-	for s != nil {
-		s.drain()
+	for j.s != nil {
+		j.s.drain(j.first)
 		w.done()
 		if !w.park(self) {
 			return
 		}
-		s = <-self
+		j = <-self
 	}
 }
 
@@ -79,7 +85,7 @@ func (w *workers) trim() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, p := range w.parked[:w.unneeded] {
-		p <- nil
+		p <- job{}
 	}
 	n := copy(w.parked, w.parked[w.unneeded:])
 	clear(w.parked[n:])
@@ -97,7 +103,7 @@ func (w *workers) stop() {
 	defer w.mu.Unlock()
 	w.stopped = true
 	for _, p := range w.parked {
-		p <- nil
+		p <- job{}
 	}
 	w.parked, w.unneeded = nil, 0
 }
