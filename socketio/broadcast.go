@@ -293,7 +293,7 @@ func (ns *Namespace) deliveryOf(p *adapter.Packet, t *adapter.Target, id *uint64
 		data = append(jsontext.Value(nil), data[:len(data)-1]...)
 		data = append(append(append(data, `,"`...), formatOffset(d.entry.id)...), `"]`...)
 	}
-	err := d.encode(len(data)+len(ns.name)+16, func(dst []byte) ([]byte, [][]byte, error) {
+	err := d.encode(ns.server, len(data)+len(ns.name)+16, func(dst []byte) ([]byte, [][]byte, error) {
 		return packet.AppendRaw(dst, h, data, len(p.Attachments)), p.Attachments, nil
 	})
 	d.finish(emitOptions{volatile: t.Volatile, noCompress: t.NoCompress})

@@ -18,13 +18,16 @@ import (
 type connection struct {
 	server  *Server
 	session *engineio.Session
-	decoder packet.Decoder // used on the read path only
 
-	mu      sync.Mutex
-	entries []entry
-	timer   *time.Timer // until a namespace is joined, then while attachments are awaited; nil otherwise
-	closed  bool
+	// These are used on the read path only.
+	decoder packet.Decoder
 	broken  bool // the peer violated the protocol; what it still sends is ignored
+
+	mu       sync.Mutex
+	entries  []entry
+	timer    *time.Timer // until a namespace is joined, then while attachments are awaited; nil otherwise
+	awaiting bool        // the timer is for attachments
+	closed   bool
 }
 
 // An entry is a namespace of a connection.
@@ -46,7 +49,7 @@ const (
 // accept is called by the Engine.IO server with every new session, before anything is read from it.
 func (srv *Server) accept(session *engineio.Session) engineio.Receiver {
 	c := &connection{server: srv, session: session}
-	c.decoder.Limits = srv.limits
+	c.decoder.Limits, c.decoder.Format = srv.limits, srv.opts.Format
 	c.timer = time.AfterFunc(srv.opts.ConnectTimeout, c.connectTimeout)
 	return c
 }
@@ -106,7 +109,10 @@ func (c *connection) Message(binary bool, data []byte) {
 	case complete:
 		if binary {
 			c.mu.Lock()
-			c.stopTimer()
+			if c.awaiting {
+				c.stopTimer()
+				c.awaiting = false
+			}
 			c.mu.Unlock()
 		}
 		c.receive(&p)
@@ -122,6 +128,7 @@ func (c *connection) awaitAttachments() error {
 		return fmt.Errorf("%w: attachments before a namespace was joined", errViolation)
 	}
 	c.stopTimer()
+	c.awaiting = true
 	c.timer = time.AfterFunc(c.server.opts.Limits.AttachmentTimeout, func() { c.fail(errAttachmentTimeout) })
 	return nil
 }
@@ -322,10 +329,10 @@ func (c *connection) unknown(name string) {
 // refuse answers that a namespace can't be joined.
 func (c *connection) refuse(name string, err error) {
 	h := packet.Header{Type: packet.ConnectError, Namespace: name}
-	m, encodeErr := encodeValue(h, connectErrorFor(err))
+	m, encodeErr := c.server.encodeValue(h, connectErrorFor(err))
 	if encodeErr != nil {
 		c.server.log.Warn("socketio: data of a ConnectError can't be sent", "namespace", name, "error", encodeErr)
-		m, _ = encodeValue(h, connectErrorBody{Message: err.Error()})
+		m, _ = c.server.encodeValue(h, connectErrorBody{Message: err.Error()})
 	}
 	c.session.Send(m)
 }
@@ -387,7 +394,7 @@ func (c *connection) admit(s *Socket) bool {
 	}
 	c.entries[i].state = entryJoined
 	s.push(task{run: s.runConnection})
-	if !c.decoder.Pending() {
+	if !c.awaiting {
 		c.stopTimer()
 	}
 	return true

@@ -20,6 +20,9 @@ type Options struct {
 	ConnectTimeout time.Duration
 	// AckTimeout is how long EmitWithAck waits if neither its context nor Timeout says. Zero means 30 s.
 	AckTimeout time.Duration
+	// Format is how packets are written. Every client of the server must use the same: [packet.Msgpack] is for those
+	// that have socket.io-msgpack-parser. Zero is JSON, what clients use if nobody tells them otherwise.
+	Format packet.Format
 	// NoClient turns off the serving of the browser client, at <path>/socket.io.js and its variants.
 	NoClient bool
 	// Recovery turns on connection state recovery; nil is off.

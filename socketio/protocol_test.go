@@ -15,6 +15,7 @@ import (
 	"github.com/sockeye-io/sockeye/engineio"
 	"github.com/sockeye-io/sockeye/event"
 	"github.com/sockeye-io/sockeye/socketio"
+	"github.com/sockeye-io/sockeye/socketio/packet"
 )
 
 // A peer that breaks the protocol is cut off, and the server learns why (reference: behaviour under violation).
@@ -450,6 +451,32 @@ func TestClientFiles(t *testing.T) {
 	if res := get(none, "/socket.io/socket.io.js", nil); res.StatusCode != 404 {
 		t.Errorf("NoClient: %s", res.Status)
 	}
+}
+
+// A server for clients that have socket.io-msgpack-parser: every packet is one binary frame. What the client sends here
+// was captured from the published one.
+func TestMsgpack(t *testing.T) {
+	st := serve(t, &socketio.Options{Format: packet.Msgpack})
+	st.io.OnConnection(func(s *socketio.Socket) {
+		s.On("a", func(_ context.Context, m *socketio.Message) error {
+			st.io.Emit("hello", "you")
+			return m.Ack(m.Raw(0), []byte{1, 2})
+		})
+	})
+	p := st.connect()
+	p.sendBinary("\x83\xa4type\x00\xa4data\xd4\x00\x00\xa3nsp\xa1/")
+	if reply := p.next(); !strings.HasPrefix(reply, "b:\x83") || !strings.Contains(reply, "\xa3sid\xb4") {
+		t.Fatalf("connect was answered with %q", reply)
+	}
+	p.sendBinary("\x85\xa4type\x02\xa4data\x92\xa1a\xa1x\xa7options\x81\xa8compress\xc3\xa2id\x00\xa3nsp\xa1/")
+	if event := p.next(); !strings.Contains(event, "\xa4data\x92\xa5hello\xa3you") {
+		t.Errorf("the event is %q", event)
+	}
+	if ack := p.next(); !strings.Contains(ack, "\xa4data\x92\xa1x\xc4\x02\x01\x02") || !strings.Contains(ack, "\xa2id\x00") {
+		t.Errorf("the acknowledgement is %q", ack)
+	}
+	p.send("40")
+	p.expectClosed()
 }
 
 func TestIDsAreRandom(t *testing.T) {
