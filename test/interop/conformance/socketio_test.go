@@ -10,7 +10,7 @@ import (
 
 func TestSocketIO(t *testing.T) {
 	t.Parallel()
-	e := endpoint(suite.Start(t, "sio5") + "/socket.io/")
+	e := endpoint(suite.Start(t, "sio5", times) + "/socket.io/")
 	t.Run("engine/handshake/polling", func(t *testing.T) { handshakePolling(t, e) })
 	t.Run("engine/handshake/websocket", func(t *testing.T) { handshakeWebSocket(t, e) })
 	t.Run("engine/heartbeat", func(t *testing.T) { heartbeat(t, e) })

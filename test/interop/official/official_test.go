@@ -37,7 +37,7 @@ func TestOfficialSuites(t *testing.T) {
 			if !strings.Contains(text, `"`+address+`"`) {
 				t.Fatalf("the suite does not name %s", address)
 			}
-			text = strings.ReplaceAll(text, address, suite.Start(t, s.name))
+			text = strings.ReplaceAll(text, address, suite.Start(t, s.name, suite.Official))
 			run(t, text, s.cases)
 		})
 	}

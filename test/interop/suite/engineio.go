@@ -4,31 +4,30 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/sockeye-io/sockeye/engineio"
 )
 
 // Handler returns the named server and the function that ends it.
-func Handler(name string) (h http.Handler, stop func(), err error) {
+func Handler(name string, times Times) (h http.Handler, stop func(), err error) {
 	switch name {
 	case "eio4":
-		s := engineio.NewServer(engineOptions("/engine.io/"), func(s *engineio.Session) engineio.Receiver {
+		s := engineio.NewServer(engineOptions("/engine.io/", times), func(s *engineio.Session) engineio.Receiver {
 			return echo{s}
 		})
 		return s, func() { _ = s.Close() }, nil
 	case "sio5":
-		s := socketServer()
+		s := socketServer(times)
 		return s, func() { _ = s.Close() }, nil
 	}
 	return nil, nil, fmt.Errorf("unknown suite %q: want eio4 or sio5", name)
 }
 
-func engineOptions(path string) *engineio.Options {
+func engineOptions(path string, times Times) *engineio.Options {
 	return &engineio.Options{
 		Path:         path,
-		PingInterval: 300 * time.Millisecond,
-		PingTimeout:  200 * time.Millisecond,
+		PingInterval: times.PingInterval,
+		PingTimeout:  times.PingTimeout,
 		MaxPayload:   1_000_000,
 		CORS:         &engineio.CORS{Origins: []string{"*"}},
 	}

@@ -5,13 +5,14 @@ import { createRequire } from "node:module";
 const require = createRequire(process.env.NPM_ROOT + "/");
 const options = JSON.parse(process.argv[2]);
 const http = createServer();
-const common = { pingInterval: 300, pingTimeout: 200, maxPayload: 1e6, cors: { origin: "*" } };
+const { pingInterval, pingTimeout, connectTimeout } = options;
+const common = { pingInterval, pingTimeout, maxHttpBufferSize: 1e6, cors: { origin: "*" } };
 
 if (options.suite === "eio4") {
   const engine = require("engine.io").attach(http, common);
   engine.on("connection", (socket) => socket.on("message", (data) => socket.send(data)));
 } else {
-  const io = new (require("socket.io").Server)(http, { ...common, connectTimeout: 1000 });
+  const io = new (require("socket.io").Server)(http, { ...common, connectTimeout });
   for (const name of ["/", "/custom"]) {
     io.of(name).on("connection", (socket) => {
       socket.emit("auth", socket.handshake.auth);

@@ -3,13 +3,15 @@ package suite
 import (
 	"context"
 	"encoding/json"
-	"time"
 
 	"github.com/sockeye-io/sockeye/socketio"
 )
 
-func socketServer() *socketio.Server {
-	io := socketio.NewServer(&socketio.Options{Engine: *engineOptions("/socket.io/"), ConnectTimeout: time.Second})
+func socketServer(times Times) *socketio.Server {
+	io := socketio.NewServer(&socketio.Options{
+		Engine:         *engineOptions("/socket.io/", times),
+		ConnectTimeout: times.ConnectTimeout,
+	})
 	greet := func(s *socketio.Socket) error {
 		auth := json.RawMessage("{}")
 		if err := s.Auth(&auth); err != nil {

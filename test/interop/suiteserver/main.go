@@ -29,7 +29,7 @@ func main() {
 }
 
 func run(name, addr string) error {
-	h, stop, err := suite.Handler(name)
+	h, stop, err := suite.Handler(name, suite.Official)
 	if err != nil {
 		return err
 	}
