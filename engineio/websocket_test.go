@@ -3,11 +3,13 @@ package engineio_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/gobwas/ws"
 
@@ -364,4 +366,36 @@ func TestVolatileOnWebSocket(t *testing.T) {
 	if c.peer.SendVolatile(textMessage("gone")) {
 		t.Error("a volatile message was taken after the end")
 	}
+}
+
+// Volatile messages do not queue up behind a peer that does not read.
+func TestVolatileWhileBlocked(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, s *server) {
+		conn, err := s.dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := io.WriteString(conn, upgradeRequest(wsQuery)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Read(make([]byte, 4096)); err != nil {
+			t.Fatal(err)
+		}
+		p := s.nextPeer()
+		synctest.Wait()
+		if !p.SendVolatile(textMessage("goes out, and blocks")) {
+			t.Error("a volatile message was refused by an idle connection")
+		}
+		synctest.Wait()
+		waiting := p.Buffered()
+		for range 10 {
+			if p.SendVolatile(textMessage("x")) {
+				t.Error("a volatile message was taken while a write is blocked")
+			}
+		}
+		if got := p.Buffered(); got != waiting {
+			t.Errorf("%d bytes wait, %d before", got, waiting)
+		}
+	})
 }
