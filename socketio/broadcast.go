@@ -1,6 +1,7 @@
 package socketio
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -82,18 +83,19 @@ func (b Broadcast) Emit(event string, args ...any) error {
 		})
 	}
 	t := b.target()
-	d, err := b.ns.newDelivery(b.o, nil, event, args)
-	if err != nil {
-		return err
-	}
-	b.ns.deliver(d, &t, func() *Message { return outgoingMessage(event, args) })
 	if a := b.remote(); a != nil {
 		p, err := encodePacket(event, args)
 		if err != nil {
 			return err
 		}
+		host{b.ns}.Broadcast(p, t)
 		return a.Broadcast(p, t)
 	}
+	d, err := b.ns.newDelivery(b.o, nil, event, args)
+	if err != nil {
+		return err
+	}
+	b.ns.deliver(d, &t, func() *Message { return outgoingMessage(event, args) })
 	return nil
 }
 
@@ -272,6 +274,9 @@ func encodePacket(name string, args []any) (*adapter.Packet, error) {
 	text, attachments, err := packet.AppendEvent(nil, packet.Header{Type: packet.Event}, name, args)
 	if err != nil {
 		return nil, err
+	}
+	for i, a := range attachments {
+		attachments[i] = bytes.Clone(a) // the packet may be on its way when the caller has its slices back
 	}
 	return &adapter.Packet{Data: arrayOf(text), Attachments: attachments}, nil
 }

@@ -66,8 +66,10 @@ type Limits struct {
 }
 
 // RecoveryOptions configure connection state recovery: a client whose connection broke may come back to its session,
-// with its id, rooms and data, and receives what it missed, exactly once and in order. See docs for what can't be
-// recovered: events that ask for an acknowledgement (the caller gets an error) and volatile ones.
+// with its id, rooms and data, and receives what it missed, exactly once and in order. Two kinds of events are not sent
+// again: those that ask for an acknowledgement, whose sender gets an error when the connection breaks, and volatile ones.
+//
+// Every other event carries one more argument, a string, that tells the client where it is.
 type RecoveryOptions struct {
 	// MaxDisconnection is how long a session is kept. Zero means 2 minutes.
 	MaxDisconnection time.Duration

@@ -264,6 +264,9 @@ func encodeArgs(args []any) (*adapter.Packet, error) {
 	if err != nil {
 		return nil, err
 	}
+	for i, a := range attachments {
+		attachments[i] = bytes.Clone(a)
+	}
 	return &adapter.Packet{Data: arrayOf(text), Attachments: attachments}, nil
 }
 

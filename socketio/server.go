@@ -133,7 +133,9 @@ func (srv *Server) create(name string, parent *Parent) *Namespace {
 	srv.namespaces[name] = ns
 	srv.mu.Unlock()
 	for _, f := range srv.newNamespace.snapshot() {
-		(*f)(ns)
+		if err := protect(func() error { (*f)(ns); return nil }); err != nil {
+			srv.failed(nil, "OnNewNamespace", err)
+		}
 	}
 	return ns
 }

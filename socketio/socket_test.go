@@ -286,6 +286,7 @@ func TestFastClientIsHeldBackThenDisconnected(t *testing.T) {
 func TestDynamicNamespaces(t *testing.T) {
 	st := serve(t, &socketio.Options{CleanupEmptyNamespaces: true})
 	made := make(chan string, 10)
+	st.io.OnNewNamespace(func(*socketio.Namespace) { panic("boom") })
 	st.io.OnNewNamespace(func(ns *socketio.Namespace) { made <- ns.Name() })
 	joined := make(chan *socketio.Socket, 10)
 	rooms := st.io.OfRegexp(regexp.MustCompile(`^/room-\d+$`))

@@ -178,6 +178,15 @@ func testPayloads(t *testing.T, f *fixture) {
 			c.expect(tc.want...)
 		}
 	}
+	// The caller's slice is its own again when Emit has returned.
+	data := []byte("before")
+	if err := io.Emit("p", data); err != nil {
+		t.Fatal(err)
+	}
+	copy(data, "after!")
+	for _, c := range f.clients {
+		c.expect(`451-["p",{"_placeholder":true,"num":0}]`, "b:before")
+	}
 	odd := "room #*?[]\\ ü \n"
 	f.clients[5].s.Join(odd)
 	f.await(t, odd)
