@@ -85,6 +85,20 @@ func (h *hold) closes() {
 	h.session.mu.Unlock()
 }
 
+// renewDeadline gives a response that was held its time to be written: the
+// WriteTimeout of an http.Server counts from the request, and may be over.
+func (h *hold) renewDeadline(r *http.Request) {
+	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
+	if !ok || server.WriteTimeout <= 0 {
+		return
+	}
+	h.session.mu.Lock()
+	defer h.session.mu.Unlock()
+	if !h.hurried {
+		_ = h.writing.SetWriteDeadline(time.Now().Add(server.WriteTimeout))
+	}
+}
+
 func (h *hold) leave() {
 	h.session.mu.Lock()
 	rc, hurried := h.writing, h.hurried

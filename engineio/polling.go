@@ -54,6 +54,7 @@ func (p *polling) poll(w http.ResponseWriter, q *request) {
 		s.finish(ReasonTransportError, errPollAborted, endAbort)
 		return
 	}
+	p.renewDeadline(q.Request)
 	if n.last && p.how == endUpgraded {
 		// A client lets its GET come back before it completes the upgrade; this one came after that, on a connection
 		// of its own, and was merely read first. Had it been read second, it would get the same answer.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/sockeye-io/sockeye/engineio"
 	"pgregory.net/rapid"
@@ -22,6 +23,21 @@ func TestPollingRoundTrip(t *testing.T) {
 	p := s.poll()
 	p.post("4hello", "4€ ü 𐍈", "bAQIDBA==", "4", "b", "bAQI")
 	p.expectPoll("4hello\x1e4€ ü 𐍈\x1ebAQIDBA==\x1e4\x1eb\x1ebAQI=")
+}
+
+// The WriteTimeout of an http.Server counts from the request, also while that is held.
+func TestPollingOutlastsWriteTimeout(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, s *server) {
+		s.http.WriteTimeout = 5 * time.Second
+		p := s.poll()
+		for range 2 {
+			r := p.startGet()
+			r.expectHeld()
+			time.Sleep(2 * s.http.WriteTimeout)
+			p.peer.sendText("late")
+			r.expect(200, "4late")
+		}
+	})
 }
 
 func TestPollingPostResponse(t *testing.T) {
