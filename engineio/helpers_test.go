@@ -101,7 +101,7 @@ func (q *queue[T]) len() int {
 // guards against tests that hang: far beyond what a slow machine needs, and on the
 // fake clock far beyond every timeout of the protocol.
 const (
-	realGuard = 30 * time.Second
+	realGuard = 2 * time.Minute
 	fakeGuard = time.Hour
 )
 
