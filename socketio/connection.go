@@ -231,6 +231,10 @@ func (c *connection) end(reason Reason, err error) {
 
 // connect begins to join a namespace.
 func (c *connection) connect(p *packet.Packet) {
+	if len(p.Data) > c.server.opts.Limits.MaxAuthBytes {
+		c.refuse(p.Namespace, &ConnectError{Message: "Auth payload too large"})
+		return
+	}
 	c.mu.Lock()
 	i := c.find(p.Namespace)
 	if i < 0 && len(c.entries) >= c.server.opts.Limits.MaxNamespaces {

@@ -45,6 +45,9 @@ type Options struct {
 type Limits struct {
 	// MaxNamespaces is how many namespaces one connection may join. Default 32.
 	MaxNamespaces int
+	// MaxAuthBytes bounds what a client sends for authentication when it joins: it is kept as long as the socket, and
+	// comes from anybody. Default 65,536 bytes.
+	MaxAuthBytes int
 	// MaxPendingAcks is how many acknowledgements one socket may owe. Default 10,000.
 	MaxPendingAcks int
 	// MaxAttachments is how many binary attachments one packet may have. Default 10, as in Node.
@@ -70,6 +73,10 @@ type Limits struct {
 // again: those that ask for an acknowledgement, whose sender gets an error when the connection breaks, and volatile ones.
 //
 // Every other event carries one more argument, a string, that tells the client where it is.
+//
+// A session can be claimed once the server knows that its connection is gone, which takes up to PingInterval and
+// PingTimeout where the network does not say so; a client that is back sooner gets a new session. That is the price of
+// one claim never taking a session from a client that is connected.
 type RecoveryOptions struct {
 	// MaxDisconnection is how long a session is kept. Zero means 2 minutes.
 	MaxDisconnection time.Duration
@@ -119,6 +126,7 @@ func (o *Options) withDefaults() (*Options, error) {
 	setDuration("AckTimeout", &c.AckTimeout, 30*time.Second)
 	l := &c.Limits
 	setInt("Limits.MaxNamespaces", &l.MaxNamespaces, 32)
+	setInt("Limits.MaxAuthBytes", &l.MaxAuthBytes, 65_536)
 	setInt("Limits.MaxPendingAcks", &l.MaxPendingAcks, 10_000)
 	setInt("Limits.MaxAttachments", &l.MaxAttachments, 10)
 	setInt("Limits.MaxAttachmentBytes", &l.MaxAttachmentBytes, 10_000_000)

@@ -286,6 +286,14 @@ func TestNamespacesPerConnection(t *testing.T) {
 	p.join("/n3", "") // there is room again
 }
 
+func TestAuthIsBounded(t *testing.T) {
+	st := serve(t, nil)
+	p := st.connect()
+	p.send(`40{"token":"` + strings.Repeat("x", 66_000) + `"}`)
+	p.expect(`44{"message":"Auth payload too large"}`)
+	p.join("/", `{"token":"`+strings.Repeat("x", 60_000)+`"}`)
+}
+
 func TestUnknownNamespace(t *testing.T) {
 	st := serve(t, nil)
 	p := st.connect()
