@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -69,12 +70,24 @@ func InstallNPM() (string, error) {
 			return "", err
 		}
 	}
-	cmd := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1", "--fetch-timeout=30000")
+	cmd := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1",
+		"--fetch-retry-mintimeout=1000", "--fetch-timeout=30000")
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("npm ci: %v: %s", err, lastLines(out, 3))
+		return "", fmt.Errorf("npm ci: %v: %s", err, npmError(out))
 	}
 	return dir, os.WriteFile(done, nil, 0o644)
+}
+
+// npmError picks the code and the explanation out of what npm printed.
+func npmError(out []byte) string {
+	var found []string
+	for line := range strings.SplitSeq(string(out), "\n") {
+		if text, ok := strings.CutPrefix(line, "npm error "); ok && len(found) < 4 {
+			found = append(found, strings.TrimSpace(text))
+		}
+	}
+	return strings.Join(found, "; ")
 }
 
 func lockFile(path string) (unlock func(), err error) {
