@@ -176,6 +176,7 @@ func TestUpgradeGoesWrong(t *testing.T) {
 				c := p.dialWS(wsQuery+"&sid="+p.sid, "")
 				step(c)
 				c.expectEOF()
+				synctest.Wait() // the server has noticed too
 				p.peer.sendText("a")
 				if r := get.wait(); r.body == "6" {
 					p.expectPoll("4a") // the probe had freed the GET
