@@ -32,6 +32,7 @@ var known = map[string]string{
 	"httputil": "net/http/httputil",
 	"log":      "log",
 	"os":       "os",
+	"packet":   "github.com/sockeye-io/sockeye/socketio/packet",
 	"regexp":   "regexp",
 	"signal":   "os/signal",
 	"slog":     "log/slog",
