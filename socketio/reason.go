@@ -2,7 +2,7 @@ package socketio
 
 import "github.com/sockeye-io/sockeye/engineio"
 
-// A Reason says why a socket was disconnected. The first seven are those of the Node server.
+// A Reason says why a socket was disconnected. All but the last two are those of the Node server.
 type Reason string
 
 const (
