@@ -4,10 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"net/url"
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -229,6 +232,110 @@ func TestChatOverARestart(t *testing.T) {
 			t.Errorf("%s sees the message %s times", p.name, s)
 		}
 		p.sees("The server was restarted")
+	}
+}
+
+// A connection that breaks is recovered: what was said meanwhile arrives, once, and the others saw who was away.
+func TestChatOverABrokenConnection(t *testing.T) {
+	b := browser(t)
+	base := startDemo(t, nil)
+	wire := newCutter(t, strings.TrimPrefix(base, "http://"))
+	ada, bob := openTab(t, b, "Ada", wire.url+"/chat"), openTab(t, b, "Bob", base+"/chat")
+	ada.until("connected", connected)
+	bob.until("connected", connected)
+	ada.rename("Ada")
+	bob.sees("is now Ada")
+	bob.say("before")
+	ada.sees("before")
+
+	wire.cut(true)
+	ada.until("that the connection is lost", `!(`+connected+`)`)
+	// The list of people is in a drawer at this width: there, if not seen.
+	bob.until("Ada away", `document.getElementById("people").textContent.includes("reconnecting")`)
+	bob.say("meanwhile")
+	bob.sees("meanwhile")
+	wire.cut(false)
+	ada.sees("meanwhile")
+	bob.until("Ada back", `!document.getElementById("people").textContent.includes("reconnecting")`)
+	ada.say("after")
+	bob.sees("after")
+	for _, p := range []*tab{ada, bob} {
+		if s := p.eval(`document.querySelector("main").innerText.split("meanwhile").length - 1`); s != "1" {
+			t.Errorf("%s sees the message %s times", p.name, s)
+		}
+	}
+	if s := bob.eval(`/Ada (left|joined)/.test(document.querySelector("main").innerText)`); s != "false" {
+		t.Error("a connection that was recovered looked like one who left and came again")
+	}
+}
+
+// cutter carries connections to an address, and can cut and refuse them.
+type cutter struct {
+	url string
+
+	mu    sync.Mutex
+	conns map[net.Conn]struct{}
+	off   bool
+}
+
+func newCutter(t *testing.T, to string) *cutter {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cutter{url: "http://" + ln.Addr().String(), conns: map[net.Conn]struct{}{}}
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			in, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			out, err := net.Dial("tcp", to)
+			if err != nil || !c.add(in, out) {
+				in.Close()
+				continue
+			}
+			for _, way := range [][2]net.Conn{{in, out}, {out, in}} {
+				running.Go(func() {
+					io.Copy(way[0], way[1])
+					in.Close()
+					out.Close()
+				})
+			}
+		}
+	})
+	t.Cleanup(func() {
+		ln.Close()
+		c.cut(true)
+		running.Wait()
+	})
+	return c
+}
+
+func (c *cutter) add(conns ...net.Conn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, conn := range conns {
+		if c.off {
+			conn.Close()
+		} else {
+			c.conns[conn] = struct{}{}
+		}
+	}
+	return !c.off
+}
+
+// cut closes every connection and refuses new ones; cut(false) lets them through again.
+func (c *cutter) cut(off bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.off = off
+	if off {
+		for conn := range c.conns {
+			conn.Close()
+		}
+		clear(c.conns)
 	}
 }
 
