@@ -83,6 +83,17 @@ func TestStreamingDoesNotWait(t *testing.T) {
 	})
 }
 
+func TestStreamOutlivesWriteTimeout(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, s *server) {
+		s.http.WriteTimeout = 5 * time.Second
+		c := s.streaming("")
+		time.Sleep(20 * time.Second)
+		c.poller.peer.sendText("late")
+		c.expect("4late")
+		c.poller.peer.expectOpen()
+	})
+}
+
 // A response that has grown large ends with a noop; the next one goes on where it ended.
 func TestStreamRotationBySize(t *testing.T) {
 	for _, header := range []string{"Accept: */*", sse} {
