@@ -41,6 +41,8 @@ type Options struct {
 	MaxPayload                int
 	Transports                []string
 	Recovery                  bool
+	// Msgpack makes packets those of socket.io-msgpack-parser.
+	Msgpack bool
 	// Pages answers what is not for the Socket.IO server, on the same address.
 	Pages http.Handler
 }

@@ -21,6 +21,7 @@ func newNode(t testing.TB, o Options) *node {
 		"maxPayload":   o.MaxPayload,
 		"transports":   o.Transports,
 		"recovery":     o.Recovery,
+		"msgpack":      o.Msgpack,
 	})}
 }
 

@@ -14,6 +14,7 @@ const given = {
   pingTimeout: options.pingTimeout,
   maxHttpBufferSize: options.maxPayload,
   transports: options.transports,
+  parser: options.msgpack ? require("socket.io-msgpack-parser") : undefined,
   connectionStateRecovery: options.recovery ? {} : undefined,
 };
 // An option that is present but undefined would override the default.

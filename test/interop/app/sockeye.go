@@ -11,6 +11,7 @@ import (
 
 	"github.com/sockeye-io/sockeye/engineio"
 	"github.com/sockeye-io/sockeye/socketio"
+	"github.com/sockeye-io/sockeye/socketio/packet"
 	"github.com/sockeye-io/sockeye/test/interop/kit"
 )
 
@@ -38,6 +39,9 @@ func (b *sockeye) start() error {
 	}
 	if b.options.Recovery {
 		o.Recovery = &socketio.RecoveryOptions{}
+	}
+	if b.options.Msgpack {
+		o.Format = packet.Msgpack
 	}
 	server := socketio.NewServer(o)
 	register(server)

@@ -97,10 +97,13 @@ export function ask(socket, event, ...args) {
 // open makes a socket of the stock client for one case, connected settles for nothing less than connected, and settled
 // waits until the connection is on the transport it must end on.
 const { io } = require(config.client);
+// The codec of packets, if it is not the one that the client brings.
+export const parser = config.parser ? require(config.parser) : undefined;
 
 export function open(c, path = "", options = {}) {
   const socket = io((options.direct ? config.direct : config.url) + path, {
     transports: config.transports,
+    parser,
     forceNew: true,
     reconnectionDelay: 20,
     reconnectionDelayMax: 100,

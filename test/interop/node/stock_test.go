@@ -51,6 +51,17 @@ func TestStockClientRecovers(t *testing.T) {
 	}
 }
 
+// TestStockClientSpeaksMsgpack runs the same cases with the published msgpack codec on both sides.
+func TestStockClientSpeaksMsgpack(t *testing.T) {
+	kit.Used("socket.io-msgpack-parser " + packageVersion(t, kit.NPM(t), "socket.io-msgpack-parser"))
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			t.Parallel()
+			drive(t, "stock.mjs", "socket.io-client", way.transports, way.final, app.Options{Msgpack: true})
+		})
+	}
+}
+
 func drive(t *testing.T, script, client string, transports []string, final string, o app.Options) {
 	a := app.Start(t, o)
 	p := proxy.Start(t, a.Addr(), proxy.Options{})
@@ -66,6 +77,7 @@ func drive(t *testing.T, script, client string, transports []string, final strin
 			"transports": transports,
 			"final":      final,
 			"reference":  kit.OnNode(),
+			"parser":     map[bool]string{true: "socket.io-msgpack-parser"}[o.Msgpack],
 		},
 		Do: func(what string, _ json.RawMessage) (any, error) {
 			switch what {
