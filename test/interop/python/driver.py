@@ -156,15 +156,15 @@ def is_disconnected():
 
 
 def disconnects_before_the_next_ping():
-    # The client joins the thread that waits for its poll: with pings half an hour apart, a poll that the server
-    # does not let go at once would keep it there far beyond any limit.
+    # Leaving joins the thread that waits for its poll: with pings half an hour apart, a poll that the server does not
+    # let go at once would keep it there far beyond any limit. It is done below Socket.IO: the client's own
+    # disconnect() may end its writing thread after the disconnect packet and never send the close packet.
     client = connect()
     client.call("echo", 1, timeout=LIMIT)
     done = threading.Event()
 
     def run():
-        client.disconnect()
-        client.wait()
+        client.eio.disconnect()
         done.set()
 
     threading.Thread(target=run, daemon=True).start()
