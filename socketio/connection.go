@@ -34,6 +34,7 @@ type connection struct {
 type entry struct {
 	name  string
 	state entryState
+	busy  bool    // an attempt to join is going on, perhaps although the client has left again
 	s     *Socket // nil until the namespace is known, and after it was left
 }
 
@@ -154,7 +155,8 @@ func (c *connection) receive(p *packet.Packet) {
 	case e.state == entryLeft:
 	case p.Type == packet.Disconnect:
 		if e.s != nil {
-			e.s.leftByClient()
+			e.s.close(ReasonClientDisconnect, nil)
+			c.leave(p.Namespace, e.s) // close has, unless another goroutine is at it
 		}
 	case e.state == entryConnecting:
 		c.violation(fmt.Errorf("%w: %v before the namespace was joined", errViolation, p.Type))
@@ -239,18 +241,18 @@ func (c *connection) connect(p *packet.Packet) {
 	i := c.find(p.Namespace)
 	if i < 0 && len(c.entries) >= c.server.opts.Limits.MaxNamespaces {
 		// Make room by forgetting a namespace that was left.
-		i = slices.IndexFunc(c.entries, func(e entry) bool { return e.state == entryLeft && e.s == nil })
+		i = slices.IndexFunc(c.entries, func(e entry) bool { return e.state == entryLeft && !e.busy })
 		if i < 0 {
 			c.mu.Unlock()
 			c.refuse(p.Namespace, &ConnectError{Message: "Too many namespaces"})
 			return
 		}
 	}
-	fresh := entry{name: p.Namespace}
+	fresh := entry{name: p.Namespace, busy: true}
 	switch {
 	case i < 0:
 		c.entries = append(c.entries, fresh)
-	case c.entries[i].state == entryLeft && c.entries[i].s == nil:
+	case c.entries[i].state == entryLeft && !c.entries[i].busy:
 		c.entries[i] = fresh
 	default:
 		c.mu.Unlock()
@@ -316,8 +318,8 @@ func (c *connection) setSocket(name string, s *Socket) bool {
 	return true
 }
 
-// clearSocket forgets the socket of an entry whose namespace was left or refused.
-func (c *connection) clearSocket(name string) {
+// endAttempt notes that an attempt to join has failed.
+func (c *connection) endAttempt(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if i := c.find(name); i >= 0 {
@@ -325,9 +327,18 @@ func (c *connection) clearSocket(name string) {
 	}
 }
 
+// leave forgets a socket that was joined.
+func (c *connection) leave(name string, s *Socket) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if i := c.find(name); i >= 0 && c.entries[i].s == s {
+		c.entries[i] = entry{name: name, state: entryLeft}
+	}
+}
+
 func (c *connection) unknown(name string) {
+	c.endAttempt(name)
 	c.refuse(name, &ConnectError{Message: "Invalid namespace"})
-	c.clearSocket(name)
 }
 
 // refuse answers that a namespace can't be joined.
@@ -351,26 +362,28 @@ func (c *connection) join(ns *Namespace, auth jsontext.Value) {
 	recovered := ns.recoverSession(s)
 	if !c.setSocket(name, s) {
 		s.abandon(false)
-		c.clearSocket(name)
+		c.endAttempt(name)
 		return
 	}
 	if !recovered || c.server.opts.Recovery.RunMiddlewares {
 		if err := ns.runMiddlewares(s); err != nil {
-			if s.Context().Err() == nil {
+			there := s.Context().Err() == nil
+			s.abandon(there)
+			c.endAttempt(name) // before the client hears of it: it may try again at once
+			if there {
 				c.logRefusal(s, err)
 				c.refuse(name, err)
 			}
-			s.abandon(s.Context().Err() == nil)
-			c.clearSocket(name)
 			return
 		}
 	}
 	if !c.admit(s) {
-		if s.m.ended() {
+		ended := s.m.ended()
+		s.abandon(false)
+		c.endAttempt(name)
+		if ended {
 			c.refuse(name, &ConnectError{Message: "Session has ended"})
 		}
-		s.abandon(false)
-		c.clearSocket(name)
 	}
 }
 
@@ -396,7 +409,7 @@ func (c *connection) admit(s *Socket) bool {
 	if !s.connected() {
 		return false
 	}
-	c.entries[i].state = entryJoined
+	c.entries[i].state, c.entries[i].busy = entryJoined, false
 	s.push(task{run: s.runConnection})
 	if !c.awaiting {
 		c.stopTimer()

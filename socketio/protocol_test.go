@@ -379,6 +379,30 @@ func TestClientGoneDuringMiddleware(t *testing.T) {
 	receive(t, ended)
 }
 
+// A client that leaves while it is still being let in, and joins again, must not end up with two sockets.
+func TestLeavingDuringMiddleware(t *testing.T) {
+	st := serve(t, nil)
+	started, release := make(chan struct{}, 2), make(chan struct{})
+	st.io.Use(func(context.Context, *socketio.Socket) error {
+		started <- struct{}{}
+		<-release
+		return nil
+	})
+	p := st.connect()
+	p.send("40")
+	receive(t, started)
+	p.send("41")
+	p.send("40") // before the first attempt has ended: no client that is sane does that
+	p.expectClosed()
+	close(release)
+	if err := st.io.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if n := st.io.Of("/").Len(); n != 0 {
+		t.Errorf("%d sockets are left", n)
+	}
+}
+
 func TestEmitInMiddleware(t *testing.T) {
 	for _, recovery := range []*socketio.RecoveryOptions{nil, {}} {
 		st := serve(t, &socketio.Options{Recovery: recovery})

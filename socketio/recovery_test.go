@@ -542,7 +542,8 @@ func TestOffsets(t *testing.T) {
 			st.io.Emit("mark")
 			c.offset = ""
 			name, args := c.event()
-			if name == "mark" && tries < 100 {
+			if name == "mark" && tries < 1000 {
+				time.Sleep(time.Millisecond) // until the transport is ready again
 				continue
 			}
 			if name != "n" || len(args) != 1 || c.offset == "" || offsets[c.offset] {

@@ -373,9 +373,6 @@ func (s *Socket) kick() {
 	}
 }
 
-// leftByClient is called when the client has left the namespace.
-func (s *Socket) leftByClient() { s.close(ReasonClientDisconnect, nil) }
-
 // close ends the socket. Only the first call, for a socket that was connected, does and returns true.
 func (s *Socket) close(reason Reason, cause error) bool {
 	m := s.m
@@ -402,7 +399,7 @@ func (s *Socket) close(reason Reason, cause error) bool {
 	m.mu.Unlock()
 	s.ns.index.events.drain()
 
-	s.conn.clearSocket(s.ns.name)
+	s.conn.leave(s.ns.name, s)
 	s.failAcks()
 	s.cancel()
 	s.push(task{run: func() { s.runDisconnect(reason, cause, rooms) }})
