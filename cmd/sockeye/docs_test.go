@@ -97,12 +97,12 @@ func TestDocsPictures(t *testing.T) {
 			p.until("connected", connected)
 			return p
 		}
-		me := enter("Wren", screenOf(1280, 800, theme))
+		me := enter("Sockeye", screenOf(1280, 800, theme))
 		var others []*tab
 		for _, g := range []guest{
-			{"Ada Lovelace", []string{"Has anybody tried it from the train?", "I mean with the tunnel in the middle."}},
-			{"Tomás", []string{"This morning. What I wrote in the tunnel went out on the other side, once, and in order."}},
-			{"Grace", []string{"The office proxy here drops Upgrade headers. I only noticed because the corner says Streaming instead of WebSocket.", "Emoji survive too 🐟"}},
+			{"Chinook", []string{"Has anybody tried it from the train?", "I mean with the tunnel in the middle."}},
+			{"Coho", []string{"This morning. What I wrote in the tunnel went out on the other side, once, and in order."}},
+			{"Pink", []string{"The office proxy here drops Upgrade headers. I only noticed because the corner says Streaming instead of WebSocket.", "Emoji survive too 🐟"}},
 		} {
 			p := enter(g.name)
 			for _, line := range g.lines {
