@@ -5,7 +5,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	_ "embed"
+	"embed"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -22,7 +22,7 @@ import (
 )
 
 //go:embed index.html
-var page []byte
+var page embed.FS
 
 const (
 	sessionCookie = "session"
@@ -84,7 +84,7 @@ func (a *app) token(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	json.NewEncoder(w).Encode(issued{
+	_ = json.NewEncoder(w).Encode(issued{ // if it fails, the page is gone
 		Token: a.signer.sign(claim{"socket", session.Name, time.Now().Add(a.life)}),
 		Life:  a.life.Milliseconds(),
 	})
@@ -115,7 +115,7 @@ func codeOf(err error) string {
 func (a *app) watch(s *socketio.Socket) {
 	who := s.Data().(claim)
 	end := time.AfterFunc(time.Until(who.Expires), func() {
-		expired.Emit(s, struct{}{}) // an error says that the client is gone, which is all right
+		_ = expired.Emit(s, struct{}{}) // an error would say that the client is gone, which is all right
 		s.Disconnect(false)
 	})
 	s.OnDisconnect(func(socketio.Reason, error) { end.Stop() })
@@ -154,10 +154,7 @@ func main() {
 	http.Handle("/socket.io/", io)
 	http.HandleFunc("POST /login", a.login)
 	http.HandleFunc("POST /token", a.token)
-	http.HandleFunc("/{$}", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Write(page)
-	})
+	http.Handle("/", http.FileServerFS(page))
 	if err := serve(*addr, http.DefaultServeMux, io); err != nil {
 		log.Fatal(err)
 	}

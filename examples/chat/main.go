@@ -3,7 +3,7 @@ package main
 
 import (
 	"context"
-	_ "embed"
+	"embed"
 	"errors"
 	"flag"
 	"fmt"
@@ -21,7 +21,7 @@ import (
 )
 
 //go:embed index.html
-var page []byte
+var page embed.FS
 
 // What a visitor may choose is bounded. What he sends is bounded anyway: by default a message has at most 1 MB.
 const (
@@ -54,10 +54,7 @@ func main() {
 	io.OnConnection(welcome)
 
 	http.Handle("/socket.io/", io)
-	http.HandleFunc("/{$}", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Write(page)
-	})
+	http.Handle("/", http.FileServerFS(page))
 	if err := serve(*addr, http.DefaultServeMux, io); err != nil {
 		log.Fatal(err)
 	}

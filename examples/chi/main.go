@@ -3,7 +3,7 @@ package main
 
 import (
 	"context"
-	_ "embed"
+	"embed"
 	"errors"
 	"flag"
 	"fmt"
@@ -22,7 +22,7 @@ import (
 )
 
 //go:embed index.html
-var page []byte
+var page embed.FS
 
 const maxNews = 1000 // bytes
 
@@ -39,10 +39,7 @@ func main() {
 	// What limits the time of a request is for the others: a poll is held, and a stream stays open.
 	r.Group(func(r chi.Router) {
 		r.Use(middleware.Timeout(10 * time.Second))
-		r.Get("/", func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Type", "text/html; charset=utf-8")
-			w.Write(page)
-		})
+		r.Handle("/", http.FileServerFS(page))
 		r.Post("/news", func(w http.ResponseWriter, r *http.Request) {
 			text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxNews))
 			if err != nil {

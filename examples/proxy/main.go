@@ -4,7 +4,7 @@ package main
 
 import (
 	"context"
-	_ "embed"
+	"embed"
 	"errors"
 	"flag"
 	"fmt"
@@ -21,7 +21,7 @@ import (
 )
 
 //go:embed index.html
-var page []byte
+var page embed.FS
 
 // through returns a proxy to the server at backend.
 func through(backend *url.URL) http.Handler {
@@ -56,10 +56,7 @@ func main() {
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/socket.io/", io)
-	mux.HandleFunc("/{$}", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Write(page)
-	})
+	mux.Handle("/", http.FileServerFS(page))
 
 	// The backend would be a program of its own, on another machine.
 	ln, err := net.Listen("tcp", "localhost:0")
@@ -68,7 +65,7 @@ func main() {
 	}
 	backend := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	defer backend.Close()
-	go backend.Serve(ln)
+	go func() { _ = backend.Serve(ln) }()
 
 	if err := serve(*addr, through(&url.URL{Scheme: "http", Host: ln.Addr().String()}), io); err != nil {
 		log.Print(err)

@@ -4,7 +4,7 @@ package main
 
 import (
 	"context"
-	_ "embed"
+	"embed"
 	"errors"
 	"flag"
 	"fmt"
@@ -22,7 +22,7 @@ import (
 )
 
 //go:embed index.html
-var page []byte
+var page embed.FS
 
 const (
 	step = 100       // cents by which a bid must be higher than the one before
@@ -105,10 +105,7 @@ func main() {
 	})
 
 	http.Handle("/socket.io/", io)
-	http.HandleFunc("/{$}", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Write(page)
-	})
+	http.Handle("/", http.FileServerFS(page))
 	if err := serve(*addr, http.DefaultServeMux, io); err != nil {
 		log.Fatal(err)
 	}

@@ -4,7 +4,7 @@ package main
 
 import (
 	"context"
-	_ "embed"
+	"embed"
 	"encoding/hex"
 	"errors"
 	"flag"
@@ -21,7 +21,7 @@ import (
 )
 
 //go:embed index.html
-var page []byte
+var page embed.FS
 
 const (
 	chunkSize = 256 << 10   // well below the 1 MB that a message may have by default
@@ -123,10 +123,7 @@ func main() {
 	io.OnConnection(func(s *socketio.Socket) { receive(s, files) })
 
 	http.Handle("/socket.io/", io)
-	http.HandleFunc("/{$}", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Write(page)
-	})
+	http.Handle("/", http.FileServerFS(page))
 	err = errors.Join(serve(*addr, http.DefaultServeMux, io), os.RemoveAll(dir))
 	if err != nil {
 		log.Fatal(err)

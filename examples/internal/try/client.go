@@ -276,7 +276,7 @@ func (c *Client) read() {
 			return
 		}
 		if reply != "" {
-			c.wire.send(reply) // if it fails, reading does
+			_ = c.wire.send(reply) // if it fails, reading does
 		}
 	}
 }

@@ -56,7 +56,7 @@ func Start(t *testing.T, args ...string) *Program {
 		t.Fatal(err)
 	}
 	lines := bufio.NewReader(out)
-	kill := time.AfterFunc(wait, func() { cmd.Process.Kill() })
+	kill := time.AfterFunc(wait, func() { _ = cmd.Process.Kill() })
 	var url string
 	for url == "" && err == nil {
 		var line string
@@ -65,18 +65,18 @@ func Start(t *testing.T, args ...string) *Program {
 	}
 	kill.Stop()
 	if err != nil {
-		cmd.Process.Kill()
-		cmd.Wait()
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
 		t.Fatalf("the program did not say where it listens: %v\n%s", err, stderr.String())
 	}
 	drained := make(chan struct{})
 	go func() {
 		defer close(drained)
-		io.Copy(io.Discard, lines)
+		_, _ = io.Copy(io.Discard, lines)
 	}()
 	t.Cleanup(func() {
-		cmd.Process.Signal(os.Interrupt)
-		kill := time.AfterFunc(wait, func() { cmd.Process.Kill() })
+		_ = cmd.Process.Signal(os.Interrupt) // if it has ended already, Wait says how
+		kill := time.AfterFunc(wait, func() { _ = cmd.Process.Kill() })
 		defer kill.Stop()
 		<-drained
 		if err := cmd.Wait(); err != nil {
