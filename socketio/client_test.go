@@ -218,19 +218,23 @@ func (p *peer) next() string {
 }
 
 func (p *peer) poll() (string, bool) {
+	late := false
 	deadline := time.AfterFunc(wait, func() {
 		p.mu.Lock()
-		p.closed = true
+		late = true
 		p.cond.Broadcast()
 		p.mu.Unlock()
 	})
 	defer deadline.Stop()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for len(p.queue) == 0 && !p.closed {
+	for len(p.queue) == 0 && !p.closed && !late {
 		p.cond.Wait()
 	}
 	if len(p.queue) == 0 {
+		if !p.closed {
+			p.t.Fatal("neither did anything come nor did the connection end")
+		}
 		return "", false
 	}
 	text := p.queue[0]

@@ -154,7 +154,7 @@ func (c *connection) receive(p *packet.Packet) {
 		c.violation(fmt.Errorf("%w: %v for %q", errViolation, p.Type, p.Namespace))
 	case e.state == entryLeft:
 	case p.Type == packet.Disconnect:
-		if e.s != nil {
+		if e.state == entryJoined {
 			e.s.close(ReasonClientDisconnect, nil)
 			c.leave(p.Namespace, e.s) // close has, unless another goroutine is at it
 		}
