@@ -202,10 +202,10 @@ func (m *member) record(d *delivery, s *Socket) error {
 		if err := d.write(s.conn); err != nil {
 			return err
 		}
-		m.log.push(d.entry, m.ns.server.store) // only its offset, in case that it is the last the client receives
+		m.log.push(d.entry, false, m.ns.server.store) // only its offset, in case that it is the last the client receives
 		return nil
 	default:
-		m.log.push(d.entry, m.ns.server.store)
+		m.log.push(d.entry, m.away, m.ns.server.store)
 		if m.away {
 			return nil
 		}

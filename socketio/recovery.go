@@ -54,23 +54,38 @@ type eventLog struct {
 	pid     string // with which the client claims the session
 	entries []*logged
 	bytes   int
-	start   uint64 // the last offset given before the session began
-	base    uint64 // the offset of the last entry dropped, 0 if there is none
-	pinned  bool   // a client is coming back: nothing may be dropped
-	data    any    // of the socket, while the client is away
+	start   uint64    // the last offset given before the session began
+	base    uint64    // the offset of the last entry dropped, 0 if there is none
+	pinned  bool      // a client is coming back: nothing may be dropped
+	resent  time.Time // when the client came back last, and got all that was there
+	data    any       // of the socket, while the client is away
 	place   *list.Element
 }
 
-func (l *eventLog) push(e *logged, store *sessionStore) {
+// push adds an entry. If the client is there, away is false, what it has surely received makes room.
+func (l *eventLog) push(e *logged, away bool, store *sessionStore) {
 	if !l.pinned {
-		n := len(l.entries) - store.maxPackets + 1
-		for n = max(n, 0); n < len(l.entries) && e.at.Sub(l.entries[n].at) > store.window; n++ {
+		n := max(len(l.entries)-store.maxPackets+1, 0)
+		if !away {
+			n = max(n, l.received(e.at, store))
 		}
 		l.drop(n, store)
 	}
 	l.entries = append(l.entries, e)
 	l.bytes += e.size + entryOverhead
 	store.bytes.Add(int64(e.size + entryOverhead))
+}
+
+// received returns how many entries a client that is there has surely received.
+func (l *eventLog) received(now time.Time, store *sessionStore) int {
+	if now.Sub(l.resent) <= store.window {
+		return 0
+	}
+	n := 0
+	for n < len(l.entries) && now.Sub(l.entries[n].at) > store.window {
+		n++
+	}
+	return n
 }
 
 // drop forgets the oldest n entries.
@@ -115,6 +130,7 @@ func (l *eventLog) since(offset string) (received int, ok bool) {
 // resume returns what to send to a client that has come back.
 func (l *eventLog) resume() []*logged {
 	l.pinned = false
+	l.resent = time.Now()
 	return l.entries
 }
 
@@ -256,11 +272,7 @@ func (st *sessionStore) sweep() {
 		if m.away {
 			return 0
 		}
-		n := 0
-		for n < len(m.log.entries) && now.Sub(m.log.entries[n].at) > st.window {
-			n++
-		}
-		return n
+		return m.log.received(now, st)
 	})
 	st.mu.Lock()
 	defer st.mu.Unlock()

@@ -472,6 +472,45 @@ func TestRecoveryExpires(t *testing.T) {
 	})
 }
 
+// Nothing is taken for received because of its age while the client is away, nor as soon as it is back: the connection
+// may break before it has read what it missed.
+func TestRecoveryOfOldEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st, stop := serveInMemory(t, &socketio.Options{
+			Engine:   engineio.Options{PingInterval: time.Second, PingTimeout: time.Second},
+			Recovery: &socketio.RecoveryOptions{},
+		})
+		c := &session{st: st}
+		c.connect()
+		st.io.Emit("n", -1)
+		c.event()
+		c.p.close()
+		synctest.Wait()
+		for i := range 60 {
+			st.io.Emit("n", i)
+			time.Sleep(time.Second)
+		}
+		c.connect() // and receives nothing more
+		if !c.recovered {
+			t.Fatal("not recovered after a minute with events")
+		}
+		st.io.Emit("n", 60)
+		c.p.close()
+		synctest.Wait()
+		c.connect()
+		if !c.recovered {
+			t.Fatal("not recovered when the connection broke again")
+		}
+		for i := range 61 {
+			if name, args := c.event(); name != "n" || args[0] != float64(i) {
+				t.Fatalf("event %d is %s%v", i, name, args)
+			}
+		}
+		c.p.close()
+		stop()
+	})
+}
+
 func TestRecoveryIsBounded(t *testing.T) {
 	t.Run("packets", func(t *testing.T) {
 		st, gone := recoverySite(t, &socketio.Options{Recovery: &socketio.RecoveryOptions{MaxPackets: 10}})
