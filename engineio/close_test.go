@@ -588,3 +588,28 @@ func TestHeaderHooks(t *testing.T) {
 	check("upgrade", s.dialWS(wsQuery+"&sid="+p.ID(), "").header, "GET", "")
 	check("streaming", s.streaming("").header, "GET", "yes")
 }
+
+// Probe finds out before the heartbeat does.
+func TestProbe(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, s *server) {
+		c := s.ws()
+		answer := make(chan bool, 2)
+		for range 2 { // they share a ping
+			go func() { answer <- c.peer.Probe(time.Second) }()
+		}
+		c.expect("2")
+		c.send("3")
+		if !<-answer || !<-answer {
+			t.Error("the peer has answered")
+		}
+		go func() { answer <- c.peer.Probe(time.Second) }()
+		c.expect("2")
+		if <-answer {
+			t.Error("the peer has not answered")
+		}
+		c.peer.expectClosed(engineio.ReasonPingTimeout)
+		if c.peer.Probe(time.Hour) {
+			t.Error("the session has ended")
+		}
+	})
+}

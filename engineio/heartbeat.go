@@ -1,5 +1,7 @@
 package engineio
 
+import "time"
+
 // heartbeatState is what the session's one timer waits for.
 type heartbeatState uint8
 
@@ -19,13 +21,7 @@ func (s *Session) tick() {
 	}
 	switch s.heartbeat {
 	case heartbeatIdle:
-		s.heartbeat = heartbeatPong
-		s.active.Store(false)
-		s.pushControl(pingMessage)
-		if s.transport.ready() {
-			s.transport.kick()
-		}
-		s.timer.Reset(s.server.opts.PingTimeout)
+		s.ping()
 	case heartbeatPong, heartbeatExtended:
 		if s.heartbeat == heartbeatPong && s.active.Load() {
 			// A peer that is busy sending something large is not gone: it gets
@@ -45,6 +41,54 @@ func (s *Session) tick() {
 	s.mu.Unlock()
 }
 
+// ping asks the peer for a sign of life. s.mu is held.
+func (s *Session) ping() {
+	s.heartbeat = heartbeatPong
+	s.active.Store(false)
+	s.pushControl(pingMessage)
+	if s.transport.ready() {
+		s.transport.kick()
+	}
+	s.timer.Reset(s.server.opts.PingTimeout)
+}
+
+// Probe sends a ping now and reports whether the peer answers within d. A
+// connection can be dead for as long as PingInterval and PingTimeout together
+// before that is noticed; this finds out sooner.
+func (s *Session) Probe(d time.Duration) bool {
+	s.mu.Lock()
+	if s.state != stateOpen {
+		s.mu.Unlock()
+		return false
+	}
+	if s.heartbeat == heartbeatIdle {
+		s.ping()
+	}
+	if s.answered == nil {
+		s.answered = make(chan struct{})
+	}
+	answered := s.answered
+	s.mu.Unlock()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-answered:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.state != stateClosed // which also answers
+	case <-timer.C:
+		return false
+	}
+}
+
+// releaseProbes lets go of those who wait in Probe. s.mu is held.
+func (s *Session) releaseProbes() {
+	if s.answered != nil {
+		close(s.answered)
+		s.answered = nil
+	}
+}
+
 // pong notes the answer to a ping. One that was not asked for changes nothing,
 // so a peer cannot put off the next ping.
 func (s *Session) pong() {
@@ -53,6 +97,7 @@ func (s *Session) pong() {
 	case heartbeatPong, heartbeatExtended:
 		s.heartbeat = heartbeatIdle
 		s.timer.Reset(s.interval)
+		s.releaseProbes()
 	}
 	s.mu.Unlock()
 }

@@ -100,8 +100,9 @@ type Options struct {
 
 	// OnConnectionError is told of every refused request.
 	OnConnectionError func(*ConnectionError)
-	// Logger receives what is worth an operator's attention. Nil means
-	// slog.Default().
+	// Logger receives what is worth an operator's attention: at level Warn the
+	// sessions closed because the peer reads too slowly, at level Debug every
+	// refused request and every closed session. Nil means slog.Default().
 	Logger *slog.Logger
 }
 

@@ -221,5 +221,7 @@ func (s *Session) overflow(lost int) {
 		return
 	}
 	s.server.stats.outboxFull.Add(1)
+	s.server.opts.Logger.Warn("engineio: closing a session that reads too slowly", "session", s.id,
+		"remote", s.handshake.remoteAddr, "limit", s.server.opts.Outbox.MaxBytes)
 	s.finish(ReasonOutboxFull, ErrOutboxFull, endAbort)
 }

@@ -1,7 +1,9 @@
 package engineio
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"runtime"
@@ -117,6 +119,13 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// As the Node server answers; the session is not disturbed.
 		dropBody(w, r)
 		w.WriteHeader(http.StatusInternalServerError)
+	}
+}
+
+// debug logs what is worth it only to who asks. The attributes are gathered only then.
+func (srv *Server) debug(message string, attributes func() []any) {
+	if l := srv.opts.Logger; l.Enabled(context.Background(), slog.LevelDebug) {
+		l.Debug(message, attributes()...)
 	}
 }
 

@@ -31,12 +31,13 @@ type Session struct {
 	state     sessionState
 	flush     flushState
 	heartbeat heartbeatState
-	posting   bool      // a POST is being read
-	transport transport // set before the session is published, replaced by an upgrade
-	upgrade   *upgrade  // under way, or nil
-	queue     *batch    // the outbox; nil when empty
-	waiting   int       // cost of queue and of what is being written
-	room      chan struct{}
+	posting   bool          // a POST is being read
+	transport transport     // set before the session is published, replaced by an upgrade
+	upgrade   *upgrade      // under way, or nil
+	queue     *batch        // the outbox; nil when empty
+	waiting   int           // cost of queue and of what is being written
+	room      chan struct{} // closed when there is room in the outbox; nil if nobody waits
+	answered  chan struct{} // closed when a pong comes; nil if nobody waits
 	timer     *time.Timer
 	onUpgrade func(transport string)
 	reason    CloseReason
@@ -176,11 +177,15 @@ func (s *Session) finish(reason CloseReason, cause error, how endKind) {
 		s.queue = nil
 	}
 	s.wakeSenders()
+	s.releaseProbes()
 	t, up := s.transport, s.upgrade
 	s.upgrade = nil
 	s.mu.Unlock()
 
 	s.server.forget(s)
+	s.server.debug("engineio: session closed", func() []any {
+		return []any{"session", s.id, "transport", t.name(), "reason", reason, "error", cause}
+	})
 	t.end(how)
 	if up != nil {
 		up.timer.Stop()

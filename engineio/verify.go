@@ -142,6 +142,9 @@ func (srv *Server) verifyHandshake(q *request) *refusal {
 // closed, as in the Node server.
 func (srv *Server) refuse(w http.ResponseWriter, q *request, f *refusal) {
 	srv.stats.refused.Add(1)
+	srv.debug("engineio: request refused", func() []any {
+		return []any{"status", f.status, "message", f.message, "transport", q.transport, "remote", q.RemoteAddr}
+	})
 	if srv.opts.OnConnectionError != nil {
 		srv.opts.OnConnectionError(&ConnectionError{
 			Request: q.Request, Code: f.code, Message: f.message, Status: f.status, Context: f.context,

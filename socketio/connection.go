@@ -264,8 +264,8 @@ func (c *connection) connect(p *packet.Packet) {
 	name, auth := p.Namespace, p.Data
 	ns, undecided := c.server.lookup(name)
 	switch {
-	case ns != nil && len(ns.use.snapshot()) == 0:
-		c.join(ns, auth)
+	case ns != nil && len(ns.use.snapshot()) == 0 && (c.server.store == nil || len(auth) == 0):
+		c.join(ns, auth) // nothing in it waits
 	case ns == nil && len(undecided) == 0:
 		c.unknown(name)
 	default:

@@ -2,6 +2,7 @@ package socketio
 
 import (
 	"container/list"
+	"errors"
 	"slices"
 	"strconv"
 	"sync"
@@ -144,8 +145,9 @@ type sessionStore struct {
 
 	timed  atomic.Bool // the timer is set
 	mu     sync.Mutex
-	away   map[string]*member
-	oldest list.List // of *awaySession
+	live   map[string]*member // whose clients are connected
+	away   map[string]*member // whose clients may come back
+	oldest list.List          // of *awaySession
 	timer  *time.Timer
 	closed bool
 }
@@ -171,6 +173,7 @@ func newSessionStore(srv *Server) *sessionStore {
 		// everything sent before that ping was received before it.
 		window:     interval + 3*timeout,
 		maxPackets: o.Recovery.MaxPackets,
+		live:       make(map[string]*member),
 		away:       make(map[string]*member),
 	}
 }
@@ -187,6 +190,7 @@ func (st *sessionStore) put(m *member) bool {
 	if st.closed || len(st.away) >= st.server.opts.Recovery.MaxSessions {
 		return false
 	}
+	delete(st.live, m.log.pid)
 	st.away[m.log.pid] = m
 	m.log.place = st.oldest.PushBack(&awaySession{m, time.Now().Add(st.keep)})
 	st.arm(st.keep)
@@ -220,6 +224,52 @@ func (st *sessionStore) take(ns *Namespace, pid string) *member {
 	}
 	st.removeLocked(m)
 	return m
+}
+
+// enter notes that a member's client is connected.
+func (st *sessionStore) enter(m *member) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if !st.closed {
+		st.live[m.log.pid] = m
+	}
+}
+
+// exit forgets a member that is gone for ever.
+func (st *sessionStore) exit(m *member) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.live[m.log.pid] == m {
+		delete(st.live, m.log.pid)
+	}
+}
+
+// probeTime is how long a connection has to prove that it is alive when another one claims its session.
+const probeTime = 2 * time.Second
+
+var errReplaced = errors.New("socketio: client came back on another connection")
+
+// takeOver hands out a session whose connection is dead, though nobody has noticed yet: the client changed networks, or
+// its proxy died. A connection that is alive keeps its session, whoever else knows the pid.
+func (st *sessionStore) takeOver(ns *Namespace, pid string) *member {
+	st.mu.Lock()
+	m := st.live[pid]
+	st.mu.Unlock()
+	if m == nil || m.ns != ns {
+		return nil
+	}
+	s := m.sock.Load()
+	if s.conn == nil { // absent: it has ended this moment
+		return st.take(ns, pid)
+	}
+	if s.conn.session.Probe(probeTime) {
+		return nil
+	}
+	s.close(ReasonTransportClose, errReplaced)
+	s.conn.session.Abort()
+	m.mu.Lock() // waits for another goroutine that may be closing the socket
+	defer m.mu.Unlock()
+	return st.take(ns, pid)
 }
 
 // endIfAway ends a session whose client is away, or is about to come back. It reports whether it was so.
@@ -362,6 +412,9 @@ func (ns *Namespace) recoverSession(s *Socket) bool {
 		return false
 	}
 	m := st.take(ns, pid)
+	if m == nil {
+		m = st.takeOver(ns, pid)
+	}
 	if m == nil {
 		return false
 	}

@@ -639,3 +639,43 @@ func TestRecoveryKeepsNamespace(t *testing.T) {
 		stop()
 	})
 }
+
+// A client comes back before the server has noticed that its connection is dead, as after a change of networks. What
+// was sent into the dead connection is not lost.
+func TestRecoveryFromHalfOpenConnection(t *testing.T) {
+	st, gone := recoverySite(t, nil)
+	c := &session{st: st}
+	c.connect()
+	if err := st.io.To(c.id).Emit("n", 1); err != nil {
+		t.Fatal(err)
+	}
+	c.event()
+	c.p.mu.Lock()
+	c.p.silent = true
+	c.p.mu.Unlock()
+	if err := st.io.To(c.id).Emit("n", 2); err != nil {
+		t.Fatal(err)
+	}
+	before := *c
+	c.connect()
+	if !c.recovered {
+		t.Fatal("the session was not recovered")
+	}
+	if name, args := c.event(); name != "n" || len(args) != 1 || args[0] != 2.0 {
+		t.Errorf("got %s %v, want what went into the dead connection", name, args)
+	}
+	if id := receive(t, gone); id != c.id {
+		t.Errorf("%s was disconnected", id)
+	}
+	before.p.next() // the event that it did receive, in this test
+	before.p.expectClosed()
+	if n := st.io.Of("/").Len(); n != 1 {
+		t.Errorf("%d sockets, want 1", n)
+	}
+	if err := st.io.To(c.id).Emit("n", 3); err != nil {
+		t.Fatal(err)
+	}
+	if _, args := c.event(); args[0] != 3.0 {
+		t.Errorf("got %v", args)
+	}
+}

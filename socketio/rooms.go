@@ -297,6 +297,7 @@ func (m *member) removeLocked() (release bool) {
 	m.ns.removeMember(m)
 	if m.log != nil {
 		m.log.drop(len(m.log.entries), m.ns.server.store)
+		m.ns.server.store.exit(m)
 	}
 	return release
 }

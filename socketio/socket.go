@@ -468,6 +468,7 @@ func (s *Socket) connected() bool {
 		m.sock.Store(s)
 		s.ns.index.setAway(m, false)
 	}
+	s.ns.server.store.enter(m)
 	s.state.Store(stateAdmitting)
 	// In one piece: an outbox at rest takes it whatever its size.
 	s.conn.session.Send(ms...)
