@@ -470,10 +470,10 @@ func TestChatWithTheStockClient(t *testing.T) {
 	}
 	modules := os.Getenv("SOCKEYE_STOCK_CLIENT")
 	if modules == "" {
-		modules = "../../test/interop/node_modules"
+		modules = "../../web/node_modules"
 	}
 	if _, err := os.Stat(modules + "/socket.io-client/package.json"); err != nil {
-		t.Skipf("no socket.io-client in %s: install it there with npm, or set SOCKEYE_STOCK_CLIENT to a node_modules folder", modules)
+		t.Skipf("no socket.io-client in %s: npm ci, in web, or set SOCKEYE_STOCK_CLIENT to a node_modules folder", modules)
 	}
 	url := startDemo(t, nil)
 	for _, transport := range []string{"polling", "websocket", "polling,websocket"} {
