@@ -20,7 +20,8 @@
 // # Errors
 //
 // What a handler returns as an error goes to the client if it asked for an acknowledgement (package event says in what
-// form: only an [event.Error] shows its text), and to the listeners of [Socket.OnError]; if there are none, to the log.
+// form: only an [event.Error] shows its text), and to the listeners of [Socket.OnError]; if there are none, to the log,
+// where what clients do wrong is on level Debug.
 // A panic in a handler is an error too, a [*PanicError]: the socket and the server live on.
 //
 // Emitting never blocks and returns an error if the packet can't be encoded or the client is gone. A client that reads

@@ -53,6 +53,9 @@ func connectErrorFor(err error) connectErrorBody {
 		}
 		return connectErrorBody{e.Message, data}
 	}
+	if errors.Is(err, event.ErrArgument) {
+		return connectErrorBody{"unexpected auth payload", map[string]any{"code": event.CodeBadRequest}}
+	}
 	return connectErrorBody{Message: "internal error"}
 }
 

@@ -1,9 +1,12 @@
 package socketio
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
+	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 
@@ -112,12 +115,16 @@ func (s *Socket) Namespace() *Namespace { return s.ns }
 func (s *Socket) Handshake() *engineio.Handshake { return s.conn.session.Handshake() }
 
 // Auth decodes what the client sent for authentication when it joined into dst, a pointer. If it sent nothing, dst
-// stays as it is.
+// stays as it is. Its errors are [event.ErrArgument]; a middleware that returns one refuses with "unexpected auth
+// payload".
 func (s *Socket) Auth(dst any) error {
 	if len(s.auth) == 0 {
 		return nil
 	}
-	return packet.Unmarshal(s.auth, nil, dst)
+	if err := packet.Unmarshal(s.auth, nil, dst); err != nil {
+		return fmt.Errorf("%w: auth payload: %w", event.ErrArgument, err)
+	}
+	return nil
 }
 
 // Transport returns the transport that the connection uses at present, such as "websocket".
@@ -240,7 +247,19 @@ func (s *Socket) OnError(f func(error)) Subscription { return s.moreOf().failed.
 
 // report passes an error to the listeners of OnError, or to the log if there are none.
 func (s *Socket) report(err error) {
-	heard := false
+	heard := s.tell(err)
+	if _, ok := errors.AsType[*event.Error](err); heard || ok {
+		return
+	}
+	level := slog.LevelWarn
+	if errors.Is(err, event.ErrArgument) {
+		level = slog.LevelDebug // a client can do that as often as it likes, and would fill the log
+	}
+	s.ns.server.log.Log(context.Background(), level, "socketio: error", "namespace", s.ns.name, "socket", s.ID(), "error", err)
+}
+
+// tell passes an error to the listeners of OnError and reports whether there are any.
+func (s *Socket) tell(err error) (heard bool) {
 	if x := s.more.Load(); x != nil {
 		for _, f := range x.failed.snapshot() {
 			heard = true
@@ -250,9 +269,7 @@ func (s *Socket) report(err error) {
 		}
 	}
 	s.ns.server.failed(s, "socket "+s.ID(), err)
-	if _, ok := errors.AsType[*event.Error](err); !heard && !ok {
-		s.ns.server.log.Warn("socketio: error", "namespace", s.ns.name, "socket", s.ID(), "error", err)
-	}
+	return heard
 }
 
 // receiveEvent queues an event for the handlers. It reports false if there was no room in time.
