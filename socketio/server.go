@@ -4,7 +4,6 @@ import (
 	"context"
 	"hash/maphash"
 	"log/slog"
-	"math"
 	"net/http"
 	"regexp"
 	"sync"
@@ -35,7 +34,6 @@ type Server struct {
 	mu         sync.RWMutex
 	namespaces map[string]*Namespace
 	parents    []*Parent
-	children   int // of all parents
 	closed     bool
 }
 
@@ -85,8 +83,11 @@ func (srv *Server) Of(name string) *Namespace {
 	if ns != nil {
 		return ns
 	}
-	parent, _ := srv.matchPattern(name)
-	return srv.create(name, parent)
+	ns, _ = srv.matchPattern(name)
+	if ns != nil {
+		return ns
+	}
+	return srv.create(name, nil)
 }
 
 // OfRegexp lets clients join every namespace whose name the pattern matches; each is made when it is first joined.
@@ -113,30 +114,11 @@ func (srv *Server) OnNewNamespace(f func(*Namespace)) Subscription { return srv.
 
 // create returns the namespace with the name, and makes it if it is not there.
 func (srv *Server) create(name string, parent *Parent) *Namespace {
-	ns, _ := srv.createWithin(name, parent, math.MaxInt) // fails only at the limit
-	return ns
-}
-
-// createForClient is create with the limit for what clients may ask for.
-func (srv *Server) createForClient(name string, parent *Parent) (*Namespace, error) {
-	return srv.createWithin(name, parent, srv.opts.Limits.MaxChildNamespaces)
-}
-
-var errTooManyNamespaces = &ConnectError{Message: "Too many namespaces"}
-
-func (srv *Server) createWithin(name string, parent *Parent, limit int) (*Namespace, error) {
 	srv.mu.Lock()
 	ns := srv.namespaces[name]
 	if ns != nil {
 		srv.mu.Unlock()
-		return ns, nil
-	}
-	if parent != nil {
-		if srv.children >= limit {
-			srv.mu.Unlock()
-			return nil, errTooManyNamespaces
-		}
-		srv.children++
+		return ns
 	}
 	ns = &Namespace{server: srv, name: name, parent: parent, ids: make(map[string]*member)}
 	ns.offset.Store(firstOffset())
@@ -155,11 +137,12 @@ func (srv *Server) createWithin(name string, parent *Parent, limit int) (*Namesp
 			srv.failed(nil, "OnNewNamespace", err)
 		}
 	}
-	return ns, nil
+	return ns
 }
 
-// matchPattern finds the parent whose pattern matches. If none does, it returns those that decide by a function.
-func (srv *Server) matchPattern(name string) (*Parent, []*Parent) {
+// matchPattern finds or makes the namespace of a pattern that matches. If none does, it returns the parents that
+// decide by a function.
+func (srv *Server) matchPattern(name string) (*Namespace, []*Parent) {
 	srv.mu.RLock()
 	parents := srv.parents
 	srv.mu.RUnlock()
@@ -168,27 +151,22 @@ func (srv *Server) matchPattern(name string) (*Parent, []*Parent) {
 		if p.match != nil {
 			undecided = append(undecided, p)
 		} else if p.pattern.MatchString(name) {
-			return p, nil
+			return srv.create(name, p), nil
 		}
 	}
 	return nil, undecided
 }
 
 // lookup finds the namespace for a client that wants to join. If it can't without waiting, it returns whom to ask.
-func (srv *Server) lookup(name string) (*Namespace, []*Parent, error) {
+func (srv *Server) lookup(name string) (*Namespace, []*Parent) {
 	srv.mu.RLock()
 	ns := srv.namespaces[name]
 	none := len(srv.parents) == 0
 	srv.mu.RUnlock()
 	if ns != nil || none {
-		return ns, nil, nil
+		return ns, nil
 	}
-	parent, undecided := srv.matchPattern(name)
-	if parent == nil {
-		return nil, undecided, nil
-	}
-	ns, err := srv.createForClient(name, parent)
-	return ns, nil, err
+	return srv.matchPattern(name)
 }
 
 // forget drops a namespace that nobody uses.
@@ -199,7 +177,6 @@ func (srv *Server) forget(ns *Namespace) {
 	if idle {
 		ns.closed = true
 		delete(srv.namespaces, ns.name)
-		srv.children-- // only those are forgotten
 	}
 	ns.mu.Unlock()
 	srv.mu.Unlock()
