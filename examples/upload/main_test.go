@@ -103,14 +103,18 @@ func TestStoreForgets(t *testing.T) {
 		if _, err := finished.finish(); err != nil {
 			t.Error(err)
 		}
-		synctest.Wait()
-		if files(t, dir) != 1 || s.used != overhead {
-			t.Errorf("%d files, %d bytes in use", files(t, dir), s.used)
+		used := func() int64 {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return s.used
+		}
+		if files(t, dir) != 1 || used() != overhead {
+			t.Errorf("%d files, %d bytes in use", files(t, dir), used())
 		}
 		time.Sleep(s.keep)
 		synctest.Wait()
-		if files(t, dir) != 0 || s.used != 0 {
-			t.Errorf("after their time %d files, %d bytes in use", files(t, dir), s.used)
+		if files(t, dir) != 0 || used() != 0 {
+			t.Errorf("after their time %d files, %d bytes in use", files(t, dir), used())
 		}
 	})
 }
