@@ -599,7 +599,7 @@ func TestProbe(t *testing.T) {
 		}
 		c.expect("2")
 		c.send("3")
-		if !<-answer || !<-answer {
+		if first, second := <-answer, <-answer; !first || !second {
 			t.Error("the peer has answered")
 		}
 		go func() { answer <- c.peer.Probe(time.Second) }()
