@@ -598,6 +598,7 @@ func TestProbe(t *testing.T) {
 			go func() { answer <- c.peer.Probe(time.Second) }()
 		}
 		c.expect("2")
+		synctest.Wait()
 		c.send("3")
 		if first, second := <-answer, <-answer; !first || !second {
 			t.Error("the peer has answered")
