@@ -263,22 +263,24 @@ func (c *connection) connect(p *packet.Packet) {
 	c.mu.Unlock()
 
 	name, auth := p.Namespace, p.Data
-	ns, undecided := c.server.lookup(name)
+	ns, undecided, err := c.server.lookup(name)
 	switch {
+	case err != nil:
+		c.reject(name, err)
+	case ns == nil && len(undecided) == 0:
+		c.reject(name, errInvalidNamespace)
 	case ns != nil && len(ns.use.snapshot()) == 0 && (c.server.store == nil || len(auth) == 0):
 		c.join(ns, auth) // nothing in it waits
-	case ns == nil && len(undecided) == 0:
-		c.unknown(name)
 	default:
 		c.server.work.add()
 		go func() {
 			defer c.server.work.done()
 			if ns == nil {
-				ns = c.decide(undecided, name, auth)
-			}
-			if ns == nil {
-				c.unknown(name)
-				return
+				var err error
+				if ns, err = c.decide(undecided, name, auth); err != nil {
+					c.reject(name, err)
+					return
+				}
 			}
 			c.join(ns, auth)
 		}()
@@ -286,7 +288,7 @@ func (c *connection) connect(p *packet.Packet) {
 }
 
 // decide asks the functions of [Server.OfFunc] in turn.
-func (c *connection) decide(parents []*Parent, name string, auth jsontext.Value) *Namespace {
+func (c *connection) decide(parents []*Parent, name string, auth jsontext.Value) (*Namespace, error) {
 	s := newSocket(c.server.root, c, auth) // only for its context, which ends with the connection
 	c.setSocket(name, s)
 	for _, parent := range parents {
@@ -301,10 +303,10 @@ func (c *connection) decide(parents []*Parent, name string, auth jsontext.Value)
 			continue
 		}
 		if ok {
-			return c.server.create(name, parent)
+			return c.server.createForClient(name, parent)
 		}
 	}
-	return nil
+	return nil, errInvalidNamespace
 }
 
 // setSocket notes the socket of an entry and reports whether the connection still wants it.
@@ -337,9 +339,12 @@ func (c *connection) leave(name string, s *Socket) {
 	}
 }
 
-func (c *connection) unknown(name string) {
+var errInvalidNamespace = &ConnectError{Message: "Invalid namespace"}
+
+// reject answers that there is no such namespace to join.
+func (c *connection) reject(name string, err error) {
 	c.endAttempt(name)
-	c.refuse(name, &ConnectError{Message: "Invalid namespace"})
+	c.refuse(name, err)
 }
 
 // refuse answers that a namespace can't be joined.

@@ -45,6 +45,10 @@ type Options struct {
 type Limits struct {
 	// MaxNamespaces is how many namespaces one connection may join. Default 32.
 	MaxNamespaces int
+	// MaxChildNamespaces is how many namespaces that patterns and functions make (see [Server.OfRegexp]) may exist at a
+	// time because clients asked for them: one client can name any number, and without CleanupEmptyNamespaces they stay.
+	// Default 10,000, about 20 MB.
+	MaxChildNamespaces int
 	// MaxAuthBytes bounds what a client sends for authentication when it joins: it is kept as long as the socket, and
 	// comes from anybody. Default 65,536 bytes.
 	MaxAuthBytes int
@@ -126,6 +130,7 @@ func (o *Options) withDefaults() (*Options, error) {
 	setDuration("AckTimeout", &c.AckTimeout, 30*time.Second)
 	l := &c.Limits
 	setInt("Limits.MaxNamespaces", &l.MaxNamespaces, 32)
+	setInt("Limits.MaxChildNamespaces", &l.MaxChildNamespaces, 10_000)
 	setInt("Limits.MaxAuthBytes", &l.MaxAuthBytes, 65_536)
 	setInt("Limits.MaxPendingAcks", &l.MaxPendingAcks, 10_000)
 	setInt("Limits.MaxAttachments", &l.MaxAttachments, 10)

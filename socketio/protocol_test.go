@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -284,6 +285,37 @@ func TestNamespacesPerConnection(t *testing.T) {
 	p.expect(`44/n3,{"message":"Too many namespaces"}`)
 	p.send("41/n0,")
 	p.join("/n3", "") // there is room again
+}
+
+func TestChildNamespaces(t *testing.T) {
+	for _, cleanup := range []bool{false, true} {
+		st := serve(t, &socketio.Options{Limits: socketio.Limits{MaxChildNamespaces: 4}, CleanupEmptyNamespaces: cleanup})
+		st.io.OfRegexp(regexp.MustCompile("^/re"))
+		st.io.OfFunc(func(_ context.Context, name string, _ jsontext.Value) (bool, error) { return name != "/no", nil })
+		p := st.connect()
+		for i := range 4 {
+			name := fmt.Sprintf("/%s%d", []string{"re", "f"}[i%2], i)
+			p.join(name, "")
+			p.send("41" + name + ",")
+		}
+		for _, name := range []string{"/re-more", "/f-more"} {
+			if cleanup {
+				p.join(name, "")
+				p.send("41" + name + ",")
+				continue
+			}
+			p.send("40" + name + ",")
+			p.expect("44" + name + `,{"message":"Too many namespaces"}`)
+		}
+		if !cleanup {
+			p.join("/re0", "") // is there
+		}
+		p.send("40/no,")
+		p.expect(`44/no,{"message":"Invalid namespace"}`)
+		if name := st.io.Of("/re-of-the-program").Name(); name != "/re-of-the-program" {
+			t.Errorf("the program gets %q", name)
+		}
+	}
 }
 
 func TestAuthIsBounded(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"hash/maphash"
 	"log/slog"
+	"math"
 	"net/http"
 	"regexp"
 	"sync"
@@ -34,6 +35,7 @@ type Server struct {
 	mu         sync.RWMutex
 	namespaces map[string]*Namespace
 	parents    []*Parent
+	children   int // of all parents
 	closed     bool
 }
 
@@ -83,11 +85,8 @@ func (srv *Server) Of(name string) *Namespace {
 	if ns != nil {
 		return ns
 	}
-	ns, _ = srv.matchPattern(name)
-	if ns != nil {
-		return ns
-	}
-	return srv.create(name, nil)
+	parent, _ := srv.matchPattern(name)
+	return srv.create(name, parent)
 }
 
 // OfRegexp lets clients join every namespace whose name the pattern matches; each is made when it is first joined.
@@ -114,11 +113,30 @@ func (srv *Server) OnNewNamespace(f func(*Namespace)) Subscription { return srv.
 
 // create returns the namespace with the name, and makes it if it is not there.
 func (srv *Server) create(name string, parent *Parent) *Namespace {
+	ns, _ := srv.createWithin(name, parent, math.MaxInt) // fails only at the limit
+	return ns
+}
+
+// createForClient is create with the limit for what clients may ask for.
+func (srv *Server) createForClient(name string, parent *Parent) (*Namespace, error) {
+	return srv.createWithin(name, parent, srv.opts.Limits.MaxChildNamespaces)
+}
+
+var errTooManyNamespaces = &ConnectError{Message: "Too many namespaces"}
+
+func (srv *Server) createWithin(name string, parent *Parent, limit int) (*Namespace, error) {
 	srv.mu.Lock()
 	ns := srv.namespaces[name]
 	if ns != nil {
 		srv.mu.Unlock()
-		return ns
+		return ns, nil
+	}
+	if parent != nil {
+		if srv.children >= limit {
+			srv.mu.Unlock()
+			return nil, errTooManyNamespaces
+		}
+		srv.children++
 	}
 	ns = &Namespace{server: srv, name: name, parent: parent, ids: make(map[string]*member)}
 	ns.offset.Store(firstOffset())
@@ -137,12 +155,11 @@ func (srv *Server) create(name string, parent *Parent) *Namespace {
 			srv.failed(nil, "OnNewNamespace", err)
 		}
 	}
-	return ns
+	return ns, nil
 }
 
-// matchPattern finds or makes the namespace of a pattern that matches. If none does, it returns the parents that
-// decide by a function.
-func (srv *Server) matchPattern(name string) (*Namespace, []*Parent) {
+// matchPattern finds the parent whose pattern matches. If none does, it returns those that decide by a function.
+func (srv *Server) matchPattern(name string) (*Parent, []*Parent) {
 	srv.mu.RLock()
 	parents := srv.parents
 	srv.mu.RUnlock()
@@ -151,22 +168,27 @@ func (srv *Server) matchPattern(name string) (*Namespace, []*Parent) {
 		if p.match != nil {
 			undecided = append(undecided, p)
 		} else if p.pattern.MatchString(name) {
-			return srv.create(name, p), nil
+			return p, nil
 		}
 	}
 	return nil, undecided
 }
 
 // lookup finds the namespace for a client that wants to join. If it can't without waiting, it returns whom to ask.
-func (srv *Server) lookup(name string) (*Namespace, []*Parent) {
+func (srv *Server) lookup(name string) (*Namespace, []*Parent, error) {
 	srv.mu.RLock()
 	ns := srv.namespaces[name]
 	none := len(srv.parents) == 0
 	srv.mu.RUnlock()
 	if ns != nil || none {
-		return ns, nil
+		return ns, nil, nil
 	}
-	return srv.matchPattern(name)
+	parent, undecided := srv.matchPattern(name)
+	if parent == nil {
+		return nil, undecided, nil
+	}
+	ns, err := srv.createForClient(name, parent)
+	return ns, nil, err
 }
 
 // forget drops a namespace that nobody uses.
@@ -177,6 +199,7 @@ func (srv *Server) forget(ns *Namespace) {
 	if idle {
 		ns.closed = true
 		delete(srv.namespaces, ns.name)
+		srv.children-- // only those are forgotten
 	}
 	ns.mu.Unlock()
 	srv.mu.Unlock()
