@@ -21,8 +21,8 @@ func (srv *Server) Close() error {
 func (srv *Server) Refuse() { srv.stopped.Store(true) }
 
 // Shutdown refuses further handshakes and closes the sessions, each after its
-// outbox was written, spread evenly over the time until ctx's deadline, so that
-// the clients do not all reconnect at once. Without a deadline all are closed
+// outbox was written, spread over the time until ctx's deadline (but ten a second
+// at least), so that the clients do not all reconnect at once. Without a deadline all are closed
 // straight away. It returns nil when every session has ended. When ctx is done
 // first, it ends the rest as Close does and returns ctx's error.
 func (srv *Server) Shutdown(ctx context.Context) error {
@@ -43,12 +43,16 @@ func (srv *Server) Shutdown(ctx context.Context) error {
 	return nil
 }
 
+// maxStep is the longest pause between two sessions: ten clients a second are no
+// herd, and a server with few clients is gone soon.
+const maxStep = 100 * time.Millisecond
+
 // closeSpread closes sessions in even steps over the first four fifths of the
 // time there is; the rest is for the last ones to fetch what is theirs.
 func (srv *Server) closeSpread(ctx context.Context, sessions []*Session) error {
 	var step time.Duration
 	if deadline, ok := ctx.Deadline(); ok && len(sessions) > 0 {
-		step = time.Until(deadline) * 4 / 5 / time.Duration(len(sessions))
+		step = min(maxStep, time.Until(deadline)*4/5/time.Duration(len(sessions)))
 	}
 	start := time.Now()
 	for i, s := range sessions {
