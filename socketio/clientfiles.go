@@ -61,7 +61,7 @@ func (f *clientFile) load() bool {
 		f.content, f.etag = content, `"`+hex.EncodeToString(sum[:12])+`"`
 		var buf bytes.Buffer
 		zw, _ := gzip.NewWriterLevel(&buf, gzip.BestCompression)
-		zw.Write(content)
+		_, _ = zw.Write(content) // to memory
 		zw.Close()
 		f.gzipped = buf.Bytes()
 	})
@@ -98,7 +98,7 @@ func (c *clientFiles) serve(w http.ResponseWriter, r *http.Request) bool {
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	if r.Method != http.MethodHead {
-		w.Write(body)
+		_, _ = w.Write(body) // a peer that has left does not matter here
 	}
 	return true
 }

@@ -77,7 +77,7 @@ func (srv *Server) encodeValue(h packet.Header, v any) (*engineio.Message, error
 // connectReply is the packet that tells a client that it has joined.
 func (srv *Server) connectReply(namespace, sid, pid string) *engineio.Message {
 	var d delivery
-	d.encode(srv, 80, func(dst []byte) ([]byte, [][]byte, error) { // never fails
+	_ = d.encode(srv, 80, func(dst []byte) ([]byte, [][]byte, error) { // never fails
 		dst = packet.AppendHeader(dst, packet.Header{Type: packet.Connect, Namespace: namespace}, 0)
 		dst = append(append(dst, `{"sid":"`...), sid...)
 		if pid != "" {

@@ -234,7 +234,7 @@ func (h host) ServerSideEmit(p *adapter.Packet, answer func(*adapter.Packet)) {
 		for _, handler := range handlers {
 			err := protect(func() error { return handler(context.Background(), m) })
 			if err != nil {
-				m.Fail(err)
+				_ = m.Fail(err) // the log has the error
 				h.ns.server.log.Warn("socketio: error in server-side listener", "namespace", h.ns.name, "event", m.Event(), "error", err)
 				h.ns.server.failed(nil, "server-side listener", err)
 			}
@@ -280,7 +280,7 @@ const serverSideTimeout = 5 * time.Second
 func messageOf(p *adapter.Packet, ack func(args ...any) error) *Message {
 	var name string
 	if args, err := packet.SplitArgs(p.Data, nil); err == nil && len(args) > 0 {
-		packet.Unmarshal(args[0], nil, &name)
+		_ = packet.Unmarshal(args[0], nil, &name) // a name that is no string is no event's
 	}
 	return event.NewMessage(name, p.Data, p.Attachments, ack)
 }

@@ -325,11 +325,11 @@ func (s *Socket) handle(m *Message) {
 	}
 	if x := s.more.Load(); x != nil {
 		for _, h := range x.any.snapshot() {
-			s.call(*h, m)
+			_ = s.call(*h, m) // has been reported
 		}
 		for _, h := range x.use.snapshot() {
 			if err := s.call(*h, m); err != nil {
-				m.Fail(err)
+				s.fail(m, err)
 				return
 			}
 		}
@@ -340,8 +340,15 @@ func (s *Socket) handle(m *Message) {
 	s.mu.Unlock()
 	for _, h := range handlers {
 		if err := s.call(h, m); err != nil {
-			m.Fail(err)
+			s.fail(m, err)
 		}
+	}
+}
+
+// fail answers an event with an error, if an answer is wanted.
+func (s *Socket) fail(m *Message, err error) {
+	if err := m.Fail(err); err != nil && !errors.Is(err, ErrDisconnected) {
+		s.report(err)
 	}
 }
 
@@ -386,7 +393,7 @@ func (s *Socket) Disconnect(closeConn bool) {
 func (s *Socket) kick() {
 	if s.close(ReasonServerDisconnect, nil) {
 		m, _ := s.ns.server.encodeValue(packet.Header{Type: packet.Disconnect, Namespace: s.ns.name}, nil)
-		s.conn.session.Send(m)
+		_ = s.conn.session.Send(m) // a session that has ended needs no goodbye
 	}
 }
 
@@ -468,7 +475,7 @@ func (s *Socket) connected() bool {
 	m := s.m
 	if m.log == nil {
 		s.state.Store(stateAdmitting)
-		s.conn.session.Send(s.ns.server.connectReply(s.ns.name, m.id, ""))
+		_ = s.conn.session.Send(s.ns.server.connectReply(s.ns.name, m.id, ""))
 		s.state.Store(stateConnected)
 		return true
 	}
@@ -488,7 +495,7 @@ func (s *Socket) connected() bool {
 	s.ns.server.store.enter(m)
 	s.state.Store(stateAdmitting)
 	// In one piece: an outbox at rest takes it whatever its size.
-	s.conn.session.Send(ms...)
+	_ = s.conn.session.Send(ms...) // if the session has ended, the socket is about to hear of it
 	s.state.Store(stateConnected)
 	return true
 }

@@ -190,7 +190,9 @@ func testPayloads(t *testing.T, f *fixture) {
 	odd := "room #*?[]\\ ü \n"
 	f.clients[5].s.Join(odd)
 	f.await(t, odd)
-	io.To(odd).Emit("ev \"#\"")
+	if err := io.To(odd).Emit("ev \"#\""); err != nil {
+		t.Error(err)
+	}
 	f.clients[5].expect(`42["ev \"#\""]`)
 }
 

@@ -142,7 +142,7 @@ func (c *client) read(r *bufio.Reader) {
 }
 
 func (c *client) send(text string) {
-	ws.WriteFrame(c.conn, ws.MaskFrameInPlace(ws.NewTextFrame([]byte(text))))
+	_ = ws.WriteFrame(c.conn, ws.MaskFrameInPlace(ws.NewTextFrame([]byte(text))))
 }
 
 // next returns the next frame.

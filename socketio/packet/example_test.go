@@ -23,9 +23,9 @@ func ExampleAppendEvent() {
 
 func ExampleDecoder() {
 	var d packet.Decoder
-	p, complete, err := d.Text([]byte(`51-["upload",{"_placeholder":true,"num":0}]`))
+	_, complete, err := d.Text([]byte(`51-["upload",{"_placeholder":true,"num":0}]`))
 	fmt.Println(complete, err)
-	p, complete, err = d.Binary([]byte("GIF"))
+	p, complete, err := d.Binary([]byte("GIF"))
 	fmt.Println(complete, err)
 
 	args, err := packet.SplitArgs(p.Data, []jsontext.Value{})
