@@ -111,6 +111,33 @@ func (s *Session) SendContext(ctx context.Context, ms ...*Message) error {
 	}
 }
 
+// Flush waits until everything that was queued has been handed to the network,
+// or ctx is done. A producer of much data calls it now and then, so as not to
+// fill the outbox faster than the peer reads. It returns ErrClosed if the
+// session ends first.
+func (s *Session) Flush(ctx context.Context) error {
+	for {
+		s.mu.Lock()
+		switch {
+		case s.state == stateClosed:
+			s.mu.Unlock()
+			return ErrClosed
+		case s.waiting == 0:
+			s.mu.Unlock()
+			return nil
+		case s.room == nil:
+			s.room = make(chan struct{})
+		}
+		room := s.room
+		s.mu.Unlock()
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 // enqueue pushes and sets the queue moving. s.mu is held.
 func (s *Session) enqueue(ms []*Message) error {
 	if err := s.push(ms); err != nil {

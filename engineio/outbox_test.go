@@ -250,3 +250,54 @@ func TestSlowReaderDoesNotDelayOthers(t *testing.T) {
 	slow.Abort()
 	slow.expectClosed(engineio.ReasonForcedClose)
 }
+
+func TestFlush(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, s *server) {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		p := s.poll()
+		if err := p.peer.Flush(ctx); err != nil {
+			t.Errorf("nothing waits: %v", err)
+		}
+		p.peer.sendText("a")
+		if err := p.peer.Flush(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("nobody polls: %v", err)
+		}
+		done := make(chan error, 1)
+		go func() { done <- p.peer.Flush(context.Background()) }()
+		synctest.Wait()
+		p.expectPoll("4a")
+		if err := <-done; err != nil {
+			t.Errorf("it was fetched: %v", err)
+		}
+		p.peer.sendText("b")
+		go func() { done <- p.peer.Flush(context.Background()) }()
+		synctest.Wait()
+		p.peer.Abort()
+		if err := <-done; !errors.Is(err, engineio.ErrClosed) {
+			t.Errorf("the session ended: %v", err)
+		}
+	})
+}
+
+// A producer that flushes gets more through than fits the outbox.
+func TestFlushOnWebSocket(t *testing.T) {
+	s := newServer(t, outbox(10_000, engineio.PolicyDisconnect))
+	c := s.ws()
+	const count = 200
+	go func() {
+		for i := range count {
+			if err := c.peer.Send(textMessage(fmt.Sprintf("%04d%5000s", i, ""))); err != nil {
+				t.Errorf("message %d: %v", i, err)
+			}
+			if err := c.peer.Flush(context.Background()); err != nil {
+				t.Errorf("message %d: %v", i, err)
+			}
+		}
+	}()
+	for i := range count {
+		if got := string(c.next().Payload[:5]); got != fmt.Sprintf("4%04d", i) {
+			t.Fatalf("got %s, want message %d", got, i)
+		}
+	}
+}

@@ -10,6 +10,16 @@ import (
 	"github.com/sockeye-io/sockeye/socketio/packet"
 )
 
+// Format is how packets are written.
+type Format = packet.Format
+
+const (
+	// JSON is the format of every client that was not told otherwise.
+	JSON = packet.JSON
+	// Msgpack is that of clients with socket.io-msgpack-parser.
+	Msgpack = packet.Msgpack
+)
+
 // Options configure a [Server]. The zero value of every field is a default that is safe on the open internet.
 type Options struct {
 	// Engine configures the connections below: path (here "/socket.io/" if empty), transports, heartbeat, CORS, sizes.
@@ -20,9 +30,9 @@ type Options struct {
 	ConnectTimeout time.Duration
 	// AckTimeout is how long EmitWithAck waits if neither its context nor Timeout says. Zero means 30 s.
 	AckTimeout time.Duration
-	// Format is how packets are written. Every client of the server must use the same: [packet.Msgpack] is for those
+	// Format is how packets are written. Every client of the server must use the same: [Msgpack] is for those
 	// that have socket.io-msgpack-parser. Zero is JSON, what clients use if nobody tells them otherwise.
-	Format packet.Format
+	Format Format
 	// NoClient turns off the serving of the browser client, at <path>/socket.io.js and its variants.
 	NoClient bool
 	// Recovery turns on connection state recovery; nil is off.

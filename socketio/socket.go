@@ -174,6 +174,19 @@ func (s *Socket) Data() any {
 	return s.data
 }
 
+// Flush waits until everything that was emitted to the client has been handed to the network, or ctx is done. Who sends
+// much in a row calls it now and then, so as not to fill the outbox (see [engineio.OutboxOptions]) faster than the
+// client reads. It returns ErrDisconnected if the connection ends first.
+func (s *Socket) Flush(ctx context.Context) error {
+	return sendError(s.conn.session.Flush(ctx))
+}
+
+// DataOf returns the socket's data as a T, and false if it holds something else.
+func DataOf[T any](s *Socket) (T, bool) {
+	v, ok := s.Data().(T)
+	return v, ok
+}
+
 // Join puts the socket into rooms. It takes effect at once. After the disconnect it does nothing.
 func (s *Socket) Join(rooms ...string) {
 	if s.state.Load() != stateClosed {

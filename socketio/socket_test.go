@@ -237,8 +237,17 @@ func TestSlowClientIsDisconnected(t *testing.T) {
 }
 
 func TestFastClientIsHeldBackThenDisconnected(t *testing.T) {
+	t.Run("events", func(t *testing.T) {
+		fastClient(t, socketio.Limits{MaxQueuedEvents: 4, QueueTimeout: 3 * time.Second})
+	})
+	t.Run("bytes", func(t *testing.T) { // of which an event counts about 200
+		fastClient(t, socketio.Limits{MaxQueuedBytes: 1000, QueueTimeout: 3 * time.Second})
+	})
+}
+
+func fastClient(t *testing.T, limits socketio.Limits) {
 	synctest.Test(t, func(t *testing.T) {
-		st, stop := serveInMemory(t, &socketio.Options{Limits: socketio.Limits{MaxQueuedEvents: 4, QueueTimeout: 3 * time.Second}})
+		st, stop := serveInMemory(t, &socketio.Options{Limits: limits})
 		release := make(chan struct{})
 		got := make(chan int, 100)
 		reasons := make(chan socketio.Reason, 2)
@@ -554,4 +563,28 @@ func TestDisconnectInConnectionListener(t *testing.T) {
 	p := st.join()
 	p.expect(`42["bye"]`)
 	p.expect("41")
+}
+
+func TestDataOf(t *testing.T) {
+	st := serve(t, nil)
+	type user struct{ name string }
+	got := make(chan string, 1)
+	st.io.OnConnection(func(s *socketio.Socket) {
+		if _, ok := socketio.DataOf[user](s); ok {
+			t.Error("there is none yet")
+		}
+		s.SetData(user{"coho"})
+		if _, ok := socketio.DataOf[int](s); ok {
+			t.Error("it is no int")
+		}
+		u, _ := socketio.DataOf[user](s)
+		if err := s.Flush(s.Context()); err != nil {
+			t.Error(err)
+		}
+		got <- u.name
+	})
+	st.join()
+	if name := receive(t, got); name != "coho" {
+		t.Errorf("got %q", name)
+	}
 }
