@@ -56,8 +56,8 @@ type Limits struct {
 	// MaxNamespaces is how many namespaces one connection may join. Default 32.
 	MaxNamespaces int
 	// MaxChildNamespaces is how many namespaces that patterns and functions make (see [Server.OfRegexp]) may exist at a
-	// time because clients asked for them: one client can name any number, and without CleanupEmptyNamespaces they stay.
-	// Default 10,000, about 20 MB.
+	// time because clients asked for them: one client can name any number. At the limit empty ones are forgotten, as
+	// CleanupEmptyNamespaces does at once; if there are none, the client is refused. Default 10,000, about 20 MB.
 	MaxChildNamespaces int
 	// MaxAuthBytes bounds what a client sends for authentication when it joins: it is kept as long as the socket, and
 	// comes from anybody. Default 65,536 bytes.

@@ -296,7 +296,9 @@ func TestChildNamespaces(t *testing.T) {
 		for i := range 4 {
 			name := fmt.Sprintf("/%s%d", []string{"re", "f"}[i%2], i)
 			p.join(name, "")
-			p.send("41" + name + ",")
+			if cleanup {
+				p.send("41" + name + ",")
+			}
 		}
 		for _, name := range []string{"/re-more", "/f-more"} {
 			if cleanup {
@@ -308,7 +310,14 @@ func TestChildNamespaces(t *testing.T) {
 			p.expect("44" + name + `,{"message":"Too many namespaces"}`)
 		}
 		if !cleanup {
-			p.join("/re0", "") // is there
+			st.connect().join("/re0", "") // is there
+			p.send("41/f1,")              // now it is empty, and is forgotten when its place is wanted
+			for refused := true; refused; {
+				p.send("40/re-more,")
+				refused = strings.HasPrefix(p.next(), "44")
+			}
+			p.send("40/f1,")
+			p.expect(`44/f1,{"message":"Too many namespaces"}`)
 		}
 		p.send("40/no,")
 		p.expect(`44/no,{"message":"Invalid namespace"}`)

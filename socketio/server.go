@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -35,7 +36,8 @@ type Server struct {
 	mu         sync.RWMutex
 	namespaces map[string]*Namespace
 	parents    []*Parent
-	children   int // of all parents
+	children   int       // of all parents
+	emptied    time.Time // when empty children were forgotten for want of room
 	closed     bool
 }
 
@@ -119,7 +121,35 @@ func (srv *Server) create(name string, parent *Parent) *Namespace {
 
 // createForClient is create with the limit for what clients may ask for.
 func (srv *Server) createForClient(name string, parent *Parent) (*Namespace, error) {
-	return srv.createWithin(name, parent, srv.opts.Limits.MaxChildNamespaces)
+	ns, err := srv.createWithin(name, parent, srv.opts.Limits.MaxChildNamespaces)
+	if err != nil && srv.forgetEmpty() {
+		ns, err = srv.createWithin(name, parent, srv.opts.Limits.MaxChildNamespaces)
+	}
+	return ns, err
+}
+
+// forgetInterval keeps clients that are refused from making the server look for empty namespaces all the time.
+const forgetInterval = 100 * time.Millisecond
+
+// forgetEmpty makes room among the namespaces that clients asked for, by forgetting the empty ones, which somebody may
+// have made up to keep others out. It reports whether it has looked.
+func (srv *Server) forgetEmpty() bool {
+	srv.mu.Lock()
+	now := time.Now()
+	due := now.Sub(srv.emptied) >= forgetInterval
+	if due {
+		srv.emptied = now
+	}
+	srv.mu.Unlock()
+	if !due {
+		return false
+	}
+	for _, ns := range srv.allNamespaces() {
+		if ns.parent != nil {
+			srv.forget(ns)
+		}
+	}
+	return true
 }
 
 var errTooManyNamespaces = &ConnectError{Message: "Too many namespaces"}
