@@ -355,7 +355,7 @@ func (c *connection) refuse(name string, err error) {
 		c.server.log.Warn("socketio: data of a ConnectError can't be sent", "namespace", name, "error", encodeErr)
 		m, _ = c.server.encodeValue(h, connectErrorBody{Message: err.Error()})
 	}
-	c.session.Send(m)
+	_ = c.session.Send(m) // a session that has ended needs no answer
 }
 
 // join makes a socket in the namespace, if the middlewares agree.
