@@ -126,7 +126,7 @@ func (s *server) start(ctx context.Context) (*instance, error) {
 		return nil, err
 	}
 	go func() {
-		i.cmd.Wait()
+		_ = i.cmd.Wait()
 		close(i.exited)
 	}()
 	deadline := time.After(15 * time.Second)
@@ -148,11 +148,11 @@ func (s *server) start(ctx context.Context) (*instance, error) {
 
 // stop ends the server, politely first.
 func (i *instance) stop() {
-	i.cmd.Process.Signal(syscall.SIGTERM)
+	_ = i.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-i.exited:
 	case <-time.After(2 * time.Second):
-		i.cmd.Process.Kill()
+		_ = i.cmd.Process.Kill()
 		<-i.exited
 	}
 }

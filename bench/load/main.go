@@ -39,7 +39,7 @@ func main() {
 		os.Exit(1)
 	}
 	if *asJSON {
-		json.NewEncoder(os.Stdout).Encode(r)
+		_ = json.NewEncoder(os.Stdout).Encode(r)
 	} else {
 		fmt.Printf("%s, %d clients, %d in flight: %d operations in %v, %.0f/s\n", r.Mode, r.Clients, r.InFlight,
 			r.Ops, r.Elapsed.Round(time.Millisecond), float64(r.Ops)/r.Elapsed.Seconds())

@@ -91,7 +91,7 @@ func (c *serveCommand) serve(ctx context.Context, s streams) error {
 	if httpErr := server.Shutdown(deadline); httpErr != nil {
 		server.Close()
 	}
-	<-served
+	_ = <-served // ErrServerClosed, after the shutdown
 	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}

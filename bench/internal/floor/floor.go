@@ -98,7 +98,7 @@ func (s *Server) broadcast(f []byte) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for c := range s.conns {
-		c.Write(f)
+		_, _ = c.Write(f) // the reader sees why
 	}
 }
 
@@ -106,7 +106,7 @@ func (s *Server) broadcastRoom(room []byte, f []byte) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for _, c := range s.rooms[string(room)] {
-		c.Write(f)
+		_, _ = c.Write(f)
 	}
 }
 
@@ -159,7 +159,7 @@ func (c *conn) serve() {
 		if c.message(text) != nil {
 			return
 		}
-		in.Discard(len(text))
+		_, _ = in.Discard(len(text))
 	}
 }
 
@@ -216,7 +216,7 @@ func (c *conn) build(kind string, id []byte, open string, rest []byte) []byte {
 	b := &c.out
 	b.b = b.b[:0]
 	h := ws.Header{Fin: true, OpCode: ws.OpText, Length: int64(len(kind) + len(id) + len(open) + len(rest))}
-	ws.WriteHeaderBuffer(b, h, c.header[:])
+	_ = ws.WriteHeaderBuffer(b, h, c.header[:])
 	b.b = append(b.b, kind...)
 	b.b = append(b.b, id...)
 	b.b = append(b.b, open...)

@@ -84,8 +84,8 @@ func (l *loop) dial(addr netip.AddrPort, u user) (*conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("socket: %w", err)
 	}
-	syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
-	syscall.SetsockoptLinger(fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1})
+	_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
+	_ = syscall.SetsockoptLinger(fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1})
 	if err := syscall.Connect(fd, sa); err != nil && err != syscall.EINPROGRESS {
 		syscall.Close(fd)
 		return nil, fmt.Errorf("connect: %w", err)
@@ -236,7 +236,7 @@ func (c *conn) write() {
 
 func (c *conn) watch(events uint32) {
 	ev := syscall.EpollEvent{Events: events, Fd: int32(c.fd)}
-	syscall.EpollCtl(c.loop.epoll, syscall.EPOLL_CTL_MOD, c.fd, &ev)
+	_ = syscall.EpollCtl(c.loop.epoll, syscall.EPOLL_CTL_MOD, c.fd, &ev)
 }
 
 func (c *conn) fail(err error) {

@@ -44,7 +44,7 @@ func browser(t *testing.T) context.Context {
 	t.Helper()
 	path := kit.Need(t, "chromium")
 	chromiumOnce.Do(func() {
-		dir, err := os.MkdirTemp("", "sockeye-chromium-")
+		dir, err := os.MkdirTemp("", "sockeye-chromium-") //nolint:usetesting // the browser outlives this test
 		if err != nil {
 			chromiumErr = err
 			return

@@ -74,7 +74,7 @@ func InstallNPM() (string, error) {
 		"--fetch-retry-mintimeout=1000", "--fetch-timeout=30000")
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("npm ci: %v: %s", err, npmError(out))
+		return "", fmt.Errorf("npm ci: %w: %s", err, npmError(out))
 	}
 	return dir, os.WriteFile(done, nil, 0o644)
 }

@@ -52,7 +52,7 @@ func (c *Client) Send(packet string) {
 func (c *Client) Await(text string) string {
 	c.t.Helper()
 	var seen []string
-	c.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = c.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 	for {
 		frame, err := wsutil.ReadServerText(struct {
 			io.Reader
@@ -72,7 +72,7 @@ func (c *Client) Await(text string) string {
 // Cut drops the connection as a failing network does, without a word.
 func (c *Client) Cut() {
 	if tcp, ok := c.conn.(*net.TCPConn); ok {
-		tcp.SetLinger(0)
+		_ = tcp.SetLinger(0)
 	}
 	c.conn.Close()
 }
