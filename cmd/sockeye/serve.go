@@ -91,7 +91,9 @@ func (c *serveCommand) serve(ctx context.Context, s streams) error {
 	if httpErr := server.Shutdown(deadline); httpErr != nil {
 		server.Close()
 	}
-	_ = <-served // ErrServerClosed, after the shutdown
+	if serveErr := <-served; !errors.Is(serveErr, http.ErrServerClosed) {
+		return serveErr
+	}
 	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
