@@ -39,10 +39,19 @@ func (c *webSocket) flushScheduled() {
 	c.flush()
 }
 
+// maxRounds is how many batches of one session are written before others have
+// their turn: a producer that never pauses must not keep the flusher to itself.
+const maxRounds = 4
+
 // flush writes until the outbox is empty, without blocking: if the peer does
 // not keep up, a goroutine takes over. The caller has set flushWriting.
 func (c *webSocket) flush() {
+	rounds := 0
 	for b := c.nextBatch(nil); b != nil; b = c.nextBatch(b) {
+		if rounds++; rounds > maxRounds {
+			c.giveWay(b)
+			return
+		}
 		rest, err := c.write(b, c.tryWrite)
 		if err == errWouldBlock {
 			go c.flushBlocking(rest, b)
@@ -53,6 +62,28 @@ func (c *webSocket) flush() {
 			return
 		}
 	}
+}
+
+// giveWay puts a batch that was taken back in front of what has come since, and
+// the session at the end of the flusher's list.
+func (c *webSocket) giveWay(b *batch) {
+	s := c.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state == stateClosed {
+		s.flush = flushIdle
+		b.release()
+		return
+	}
+	if s.queue != nil {
+		for _, m := range s.queue.pending() {
+			b.push(m)
+		}
+		s.queue.release()
+	}
+	s.queue = b
+	s.flush = flushScheduled
+	s.server.flusher.add(c)
 }
 
 // flushBlocking writes rest, then what is left of b, then the outbox.
