@@ -285,7 +285,9 @@ func TestFlushOnWebSocket(t *testing.T) {
 	s := newServer(t, outbox(10_000, engineio.PolicyDisconnect))
 	c := s.ws()
 	const count = 200
+	done := make(chan struct{})
 	go func() {
+		defer close(done)
 		for i := range count {
 			if err := c.peer.Send(textMessage(fmt.Sprintf("%04d%5000s", i, ""))); err != nil {
 				t.Errorf("message %d: %v", i, err)
@@ -300,4 +302,5 @@ func TestFlushOnWebSocket(t *testing.T) {
 			t.Fatalf("got %s, want message %d", got, i)
 		}
 	}
+	<-done // the last Flush returns before the session ends
 }
