@@ -5,8 +5,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"testing"
-	"time"
 
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
@@ -42,7 +42,7 @@ func TestFlusherIsFair(t *testing.T) {
 	s.mu.Lock()
 	for s.flush != flushIdle {
 		s.mu.Unlock()
-		time.Sleep(time.Millisecond) // until the open packet has left
+		runtime.Gosched() // until the open packet has left
 		s.mu.Lock()
 	}
 	c := s.transport.(*webSocket)
