@@ -12,6 +12,26 @@ import (
 // sender's fault: a handler that returns it answers "bad_request", see [Error].
 var ErrArgument = errors.New("unexpected argument")
 
+// An argumentError says what is wrong with the arguments, with as much as the sender may know in public: the rest of why
+// names types of the receiver.
+type argumentError struct {
+	public string
+	why    error // may be nil
+}
+
+func badArgument(i int, why error) error {
+	return &argumentError{fmt.Sprintf("argument %d is not what is expected", i), why}
+}
+
+func (e *argumentError) Error() string {
+	if e.why == nil {
+		return e.public
+	}
+	return e.public + ": " + e.why.Error()
+}
+
+func (e *argumentError) Unwrap() error { return e.why }
+
 // arguments are those of an event or an acknowledgement. They are split whenever they are needed, which is hardly
 // slower than to remember where they are, and needs neither memory nor locks.
 type arguments struct {
@@ -38,14 +58,14 @@ func (a *arguments) bind(dst []any) error {
 	var room room
 	values := a.split(&room)
 	if len(dst) > len(values) {
-		return fmt.Errorf("there are %d arguments, want %d", len(values), len(dst))
+		return &argumentError{public: fmt.Sprintf("there are %d arguments, want %d", len(values), len(dst))}
 	}
 	for i, d := range dst {
 		if d == nil {
 			continue
 		}
 		if err := packet.Unmarshal(values[i], a.attachments, d); err != nil {
-			return fmt.Errorf("argument %d: %w", i, err)
+			return badArgument(i, err)
 		}
 	}
 	return nil
@@ -54,10 +74,10 @@ func (a *arguments) bind(dst []any) error {
 func (a *arguments) arg(i int, dst any) error {
 	v := a.raw(i)
 	if v == nil {
-		return fmt.Errorf("there is no argument %d", i)
+		return &argumentError{public: fmt.Sprintf("there is no argument %d", i)}
 	}
 	if err := packet.Unmarshal(v, a.attachments, dst); err != nil {
-		return fmt.Errorf("argument %d: %w", i, err)
+		return badArgument(i, err)
 	}
 	return nil
 }
@@ -68,7 +88,7 @@ func (a *arguments) args() ([]any, error) {
 	args := make([]any, len(values))
 	for i, v := range values {
 		if err := packet.Unmarshal(v, a.attachments, &args[i]); err != nil {
-			return nil, fmt.Errorf("argument %d: %w", i, err)
+			return nil, badArgument(i, err)
 		}
 	}
 	return args, nil

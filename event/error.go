@@ -43,6 +43,11 @@ func Errorf(code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
+// WithData returns a copy of e that carries data, which may be anything that can be sent.
+func (e *Error) WithData(data any) *Error {
+	return &Error{Code: e.Code, Message: e.Message, Data: data}
+}
+
 // Error returns the message and the code.
 func (e *Error) Error() string { return e.Message + " (" + e.Code + ")" }
 
@@ -71,7 +76,11 @@ func answerTo(err error) answeredError {
 	case errors.As(err, &e) && !e.remote:
 		return answeredError{e.Code, e.Message, e.Data}
 	case errors.Is(err, ErrArgument):
-		return answeredError{Code: CodeBadRequest, Message: "unexpected arguments"}
+		text := ErrArgument.Error()
+		if wrong, ok := errors.AsType[*argumentError](err); ok {
+			text = wrong.public
+		}
+		return answeredError{Code: CodeBadRequest, Message: text}
 	}
 	return answeredError{Code: CodeInternal, Message: "internal error"}
 }

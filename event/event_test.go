@@ -231,14 +231,23 @@ func TestCallAnswersBadArguments(t *testing.T) {
 		t.Error("handler was called")
 		return 0, nil
 	})
-	for _, args := range [][]any{{"x"}, {}, {map[string]any{}}, {[]byte{1}}} {
-		ack, err := socket.EmitWithAck(t.Context(), "c", args...)
+	unexpected := "argument 0 is not what is expected"
+	for _, test := range []struct {
+		args []any
+		want string
+	}{
+		{[]any{"x"}, unexpected},
+		{[]any{}, "there are 0 arguments, want 1"},
+		{[]any{map[string]any{}}, unexpected},
+		{[]any{[]byte{1}}, unexpected},
+	} {
+		ack, err := socket.EmitWithAck(t.Context(), "c", test.args...)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var e *event.Error
-		if !errors.As(ack.Err(), &e) || e.Code != event.CodeBadRequest {
-			t.Errorf("%v: error is %v", args, ack.Err())
+		if !errors.As(ack.Err(), &e) || e.Code != event.CodeBadRequest || e.Message != test.want {
+			t.Errorf("%v: error is %v, want %q", test.args, ack.Err(), test.want)
 		}
 	}
 }
@@ -490,5 +499,22 @@ func TestCallThatIsNotAnswered(t *testing.T) {
 	}
 	if err := m.Fail(event.Errorf("c", "m")); !errors.Is(err, gone) {
 		t.Errorf("error is %v", err)
+	}
+}
+
+func TestErrorWithData(t *testing.T) {
+	plain := event.Errorf("taken", "seat %d is taken", 7)
+	e := plain.WithData(map[string]int{"free": 9})
+	if plain.Data != nil || e.Code != "taken" || e.Message != "seat 7 is taken" {
+		t.Fatalf("got %+v of %+v", e, plain)
+	}
+	var socket loop
+	socket.On("seat", func(context.Context, *event.Message) error { return e })
+	call := event.NewCall[struct{}, struct{}]("seat")
+	_, err := call.Call(t.Context(), &socket, struct{}{})
+	var got *event.Error
+	var data struct{ Free int }
+	if !errors.As(err, &got) || got.Bind(&data) != nil || data.Free != 9 {
+		t.Fatalf("error is %v with data %+v", err, data)
 	}
 }

@@ -37,7 +37,7 @@ func TestClientsDoNotFillTheLog(t *testing.T) {
 	p.expect(`44{"message":"unexpected auth payload","data":{"code":"bad_request"}}`)
 	p.join("/", "")
 	p.send(`421["number","one"]`)
-	p.expect(`431[{"error":{"code":"bad_request","message":"unexpected arguments"}}]`)
+	p.expect(`431[{"error":{"code":"bad_request","message":"argument 0 is not what is expected"}}]`)
 	p.send(`422["refused"]`)
 	p.expect(`432[{"error":{"code":"no","message":"no"}}]`)
 	p.send(`42[no JSON`)

@@ -50,9 +50,8 @@ func (h *house) place(b auction.Bid) (auction.State, error) {
 		return auction.State{}, event.Errorf(auction.Over, "the hammer has fallen")
 	}
 	if minimum := h.state.Amount + step; b.Amount < minimum {
-		failed := event.Errorf(auction.TooLow, "somebody has already offered that much")
-		failed.Data = auction.Minimum{Minimum: minimum}
-		return auction.State{}, failed
+		return auction.State{}, event.Errorf(auction.TooLow, "somebody has already offered that much").
+			WithData(auction.Minimum{Minimum: minimum})
 	}
 	h.state.Leader, h.state.Amount = b.Bidder, b.Amount
 	return h.state, nil
