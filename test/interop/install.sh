@@ -15,6 +15,9 @@ need nginx nginx-light
 need haproxy haproxy
 /usr/bin/python3 -c 'import socketio, requests, websocket' 2>/dev/null ||
 	missing+=(python3-socketio python3-requests python3-websocket)
+# The servers that python-socketio runs on.
+/usr/bin/python3 -c 'import aiohttp, uvicorn, websockets, eventlet, werkzeug' 2>/dev/null ||
+	missing+=(python3-aiohttp python3-uvicorn python3-websockets python3-eventlet python3-werkzeug)
 # A machine that brings its own Node.js keeps it.
 need node nodejs
 need npm npm

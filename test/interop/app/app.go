@@ -1,6 +1,6 @@
-// Package app is the application that the foreign clients of the interoperability tests talk to, and the way to start
-// it: on Sockeye, in the test's own process, or on the Node server when SOCKEYE_INTEROP_SERVER=node, which is how the
-// tests themselves are proven.
+// Package app is the application that the clients of the interoperability tests talk to, and the way to start it: on
+// Sockeye, in the test's own process, or on the Node server when SOCKEYE_INTEROP_SERVER=node, which is how the tests
+// of foreign clients themselves are proven. The tests of our own client start it on every server there is.
 //
 // Every socket of the namespaces "/", "/chat", "/dyn-<number>" and "/auth" answers the same events:
 //
@@ -35,8 +35,27 @@ import (
 	"github.com/sockeye-io/sockeye/test/interop/kit"
 )
 
+// Runtime is a server that the application runs on.
+type Runtime string
+
+// The runtimes. Those on Python are python-socketio under several servers: see reference.py for what it lacks.
+const (
+	Sockeye         Runtime = "sockeye"
+	Node            Runtime = "socket.io"    // the current version
+	NodeV3          Runtime = "socket.io-v3" // the last of the 3.x line: no askall, no except, no recovery
+	NodeV2          Runtime = "socket.io-v2" // speaks a protocol that is not ours: connecting to it fails
+	PythonAIOHTTP   Runtime = "aiohttp"
+	PythonASGI      Runtime = "asgi" // uvicorn
+	PythonEventlet  Runtime = "eventlet"
+	PythonThreading Runtime = "threading" // Werkzeug, which has no WebSocket by itself
+)
+
 // Options of the application's server. Zero values are the server's own defaults.
 type Options struct {
+	// Runtime is what the application runs on. The zero value is Sockeye, or the current Node server when
+	// SOCKEYE_INTEROP_SERVER says so.
+	Runtime Runtime
+
 	PingInterval, PingTimeout time.Duration
 	MaxPayload                int
 	Transports                []string
@@ -52,7 +71,7 @@ type App struct {
 	impl backend
 }
 
-// backend is one of the two servers the application can run on.
+// backend is a server that the application runs on.
 type backend interface {
 	start() error
 	stop()
@@ -63,11 +82,17 @@ type backend interface {
 // Start starts the application on a free port and stops it when the test ends.
 func Start(t testing.TB, o Options) *App {
 	t.Helper()
+	if o.Runtime == "" {
+		o.Runtime = Sockeye
+		if kit.OnNode() {
+			o.Runtime = Node
+		}
+	}
 	var a App
-	if kit.OnNode() {
-		a.impl = newNode(t, o)
-	} else {
+	if o.Runtime == Sockeye {
 		a.impl = newSockeye(o)
+	} else {
+		a.impl = newForeign(t, o)
 	}
 	if err := a.impl.start(); err != nil {
 		t.Fatal(err)

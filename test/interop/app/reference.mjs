@@ -1,11 +1,14 @@
-// The application of app.go on the Node server, against which the drivers are proven: run the tests with
-// SOCKEYE_INTEROP_SERVER=node. Options arrive as JSON in argv[2]; the port is printed once the server listens.
+// The application of app.go on the Node server: its current version, against which the drivers are proven (run the
+// tests with SOCKEYE_INTEROP_SERVER=node), or an older one, named by the option package. Options arrive as JSON in
+// argv[2]; the port is printed once the server listens.
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 
 const require = createRequire(process.env.NPM_ROOT + "/");
-const { Server } = require("socket.io");
 const options = JSON.parse(process.argv[2]);
+const name = options.package || "socket.io";
+// Version 2 exports the class itself. Version 3 can't answer askall and except.
+const { Server = require(name) } = require(name);
 
 const http = createServer();
 const given = {
@@ -31,10 +34,7 @@ function wire(socket) {
     if (typeof ack === "function") ack(...args.slice(0, -1));
     else socket.emit("echo", ...args);
   });
-  socket.on("ask", async (value) => {
-    const reply = await socket.timeout(5000).emitWithAck("question", value);
-    socket.emit("answered", reply);
-  });
+  socket.on("ask", (value) => socket.emit("question", value, (reply) => socket.emit("answered", reply)));
   socket.on("askall", async (value, ack) => {
     const replies = await nsp.timeout(5000).emitWithAck("question", value);
     ack(replies.sort());

@@ -54,19 +54,29 @@ var tools = map[string]tool{
 	"nginx":    {command("nginx"), "apt-get install nginx-light", []string{"-v"}},
 	"node":     {command("node"), "install Node.js 18 or newer", []string{"--version"}},
 	"npm":      {command("npm"), "install npm", []string{"--version"}},
-	"python3-socketio": {findPython, "apt-get install python3-socketio python3-requests python3-websocket",
-		[]string{"--version"}},
+	"python3-socketio": {python("socketio", "requests", "websocket"),
+		"apt-get install python3-socketio python3-requests python3-websocket", []string{"--version"}},
+	"python3-aiohttp": {python("socketio", "aiohttp"),
+		"apt-get install python3-socketio python3-aiohttp", []string{"--version"}},
+	"python3-uvicorn": {python("socketio", "uvicorn", "websockets"),
+		"apt-get install python3-socketio python3-uvicorn python3-websockets", []string{"--version"}},
+	"python3-eventlet": {python("socketio", "eventlet"),
+		"apt-get install python3-socketio python3-eventlet", []string{"--version"}},
+	"python3-werkzeug": {python("socketio", "werkzeug"),
+		"apt-get install python3-socketio python3-werkzeug", []string{"--version"}},
 }
 
-// findPython looks for an interpreter that can import the client: Debian's packages belong to Debian's own
-// interpreter, which need not be the first python3 in PATH.
-func findPython() (string, error) {
-	for _, p := range []string{"/usr/bin/python3", "python3"} {
-		if exec.Command(p, "-c", "import socketio, requests, websocket").Run() == nil {
-			return p, nil
+// python looks for an interpreter that can import the modules: Debian's packages belong to Debian's own interpreter,
+// which need not be the first python3 in PATH.
+func python(modules ...string) func() (string, error) {
+	return func() (string, error) {
+		for _, p := range []string{"/usr/bin/python3", "python3"} {
+			if exec.Command(p, "-c", "import "+strings.Join(modules, ", ")).Run() == nil {
+				return p, nil
+			}
 		}
+		return "", fmt.Errorf("no python3 with the modules %s", strings.Join(modules, ", "))
 	}
-	return "", fmt.Errorf("no python3 with the modules socketio, requests and websocket")
 }
 
 var found sync.Map // tool name → func() (string, error), looked up once a process
