@@ -135,7 +135,7 @@ def wire(namespace):
         on(handler.__name__, handler, namespace)
 
 
-for name in ("/", "/chat", "/auth", "/dyn-7", "/dyn-12"):
+for name in ("/", "/chat", "/auth", *(f"/dyn-{n}" for n in range(20))):
     wire(name)
 
 

@@ -27,9 +27,21 @@ const NginxUpgrade = `proxy_pass http://backend;
 			proxy_set_header Upgrade $http_upgrade;
 			proxy_set_header Connection $connection_upgrade;`
 
+// NginxRoute sends a client to the server that it had before, by a cookie that nginx makes. These lines belong outside
+// of the location, see [NginxBalancer].
+const NginxRoute = `map $cookie_route $route { default $cookie_route; '' $request_id; }
+	map $cookie_route $set_route { default ''; '' "route=$request_id; Path=/; HttpOnly"; }
+	add_header Set-Cookie $set_route;`
+
 // Nginx starts nginx with the directives in its one location, in front of the upstream server, "host:port" or
 // "unix:/path", and returns host:port.
 func Nginx(t testing.TB, upstream, directives string) string {
+	t.Helper()
+	return NginxBalancer(t, "", "server "+upstream+";", directives)
+}
+
+// NginxBalancer is Nginx with the whole block of its upstream "backend", and with lines for the block around the server.
+func NginxBalancer(t testing.TB, around, upstream, directives string) string {
 	t.Helper()
 	path := kit.Need(t, "nginx")
 	dir := t.TempDir()
@@ -52,7 +64,8 @@ http {
 	scgi_temp_path %[2]s/scgi;
 	gzip on;
 	map $http_upgrade $connection_upgrade { default upgrade; '' close; }
-	upstream backend { server %[3]s; }
+	%[5]s
+	upstream backend { %[3]s }
 	server {
 		listen unix:%[2]s/sock;
 		location / {
@@ -60,7 +73,7 @@ http {
 		}
 	}
 }
-`, user, dir, upstream, directives)
+`, user, dir, upstream, directives, around)
 	return run(t, dir, config, path, "-p", dir, "-e", "stderr", "-c")
 }
 

@@ -155,8 +155,8 @@ func (l *Line) carry(client *net.TCPConn) {
 	l.mu.Unlock()
 }
 
-// copy carries one direction. When its source ends so does the wire, unless it is silent: then the other side is left
-// to find out by itself.
+// copy carries one direction. When its source ends so does the wire, unless this direction is silent: then the other
+// side is left to find out by itself.
 func (l *Line) copy(w *wire, dst, src *net.TCPConn, direction int) {
 	buffer := make([]byte, 16<<10)
 	for {
@@ -170,7 +170,7 @@ func (l *Line) copy(w *wire, dst, src *net.TCPConn, direction int) {
 		}
 	}
 	l.mu.Lock()
-	silent := w.silenced != [2]bool{}
+	silent := w.silenced[direction]
 	l.mu.Unlock()
 	if silent {
 		_ = src.Close()
@@ -220,4 +220,3 @@ func (w *wire) close() {
 	_ = w.client.Close()
 	_ = w.server.Close()
 }
-
