@@ -2,7 +2,12 @@ package client
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/sockeye-io/sockeye/client/engine"
@@ -66,45 +71,244 @@ type Change struct {
 
 // A Client is one connection to a server, which is made again whenever it is lost, and the sockets that share it. It
 // connects when a socket wants to, and has no connection while none does.
-type Client struct{}
+type Client struct {
+	url  string
+	host string // for the log
+	path string // of the URL: the namespace that Dial joins
+	opts *Options
+	dial dialFunc
+	ctx  context.Context // ends with Close
+	stop context.CancelFunc
+	work work
+
+	// mu guards the state of the client and of its sockets. Nothing that blocks is done under it, and no function of the
+	// user is called; packets are sent under it, so that their order is that of what they are about.
+	mu        sync.Mutex
+	state     State
+	closed    bool
+	sockets   []*Socket
+	link      *link      // while Connected
+	connector *connector // while Connecting or Reconnecting
+	attempts  int        // since the last success, the first one not counted
+
+	queue     queue // of changes and attempts, for those who listen
+	onState   hooks[func(Change)]
+	onAttempt hooks[func(engine.Attempt)]
+
+	history history
+	memory  engine.Memory
+}
+
+// New returns a client that is not connected and connects to nothing until one of its sockets is told to. The error is
+// that of a URL or options that are wrong. The path of the URL does not count here: see [Client.Of].
+func New(rawURL string, opts *Options) (*Client, error) {
+	o, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return nil, fmt.Errorf("client: %w", err)
+	}
+	switch u.Scheme {
+	case "http", "https", "ws", "wss":
+	default:
+		return nil, fmt.Errorf("client: the URL must begin with http, https, ws or wss: %q", u.Redacted())
+	}
+	if u.Host == "" {
+		return nil, fmt.Errorf("client: the URL names no host: %q", u.Redacted())
+	}
+	c := &Client{path: u.Path, host: u.Host, opts: o}
+	u.Path, u.RawPath, u.Fragment = "", "", ""
+	c.url = u.String()
+	c.ctx, c.stop = context.WithCancel(context.Background())
+	c.dial = c.dialEngine
+	return c, nil
+}
 
 // Dial connects to the namespace that is the path of the URL, which is http, https, ws or wss. It makes one attempt and
 // returns its error, a [*ConnectError] if the server refused; nothing is left behind then. Once connected, the client
 // connects again whenever the connection is lost, until [Client.Close], see [Socket.Client].
 func Dial(ctx context.Context, rawURL string, opts *Options) (*Socket, error) {
-	return nil, errors.ErrUnsupported
+	c, err := New(rawURL, opts)
+	if err != nil {
+		return nil, err
+	}
+	s := c.Of(c.path)
+	if err := s.connect(ctx, true); err != nil {
+		_ = c.Close() // nothing was sent
+		return nil, err
+	}
+	return s, nil
 }
-
-// New returns a client that is not connected and connects to nothing until one of its sockets is told to. The error is
-// that of a URL or options that are wrong. The path of the URL does not count here: see [Client.Of].
-func New(rawURL string, opts *Options) (*Client, error) { return nil, errors.ErrUnsupported }
 
 // Of returns the socket of a namespace, the same one every time. A slash in front is added, and "" means "/". It is not
 // connected by this.
-func (c *Client) Of(namespace string) *Socket { return nil }
+func (c *Client) Of(namespace string) *Socket {
+	if !strings.HasPrefix(namespace, "/") {
+		namespace = "/" + namespace
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := c.find(namespace); s != nil {
+		return s
+	}
+	s := newSocket(c, namespace)
+	c.sockets = append(c.sockets, s)
+	return s
+}
+
+// find returns the socket of a namespace or nil. c.mu is held.
+func (c *Client) find(namespace string) *Socket {
+	for _, s := range c.sockets {
+		if s.namespace == namespace {
+			return s
+		}
+	}
+	return nil
+}
 
 // State returns what the connection is like.
-func (c *Client) State() State { return Closed }
+func (c *Client) State() State {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state
+}
+
+// change goes to another state and tells who listens. c.mu is held.
+func (c *Client) change(ch Change) {
+	ch.From, c.state = c.state, ch.To
+	log := c.opts.Logger.Enabled(c.ctx, slog.LevelDebug)
+	if !log && len(c.onState.snapshot()) == 0 {
+		return
+	}
+	c.queue.push(&c.work, task{run: func() {
+		if log {
+			c.opts.Logger.Debug("client: "+ch.To.String(), "host", c.host, "from", ch.From.String(),
+				"reason", string(ch.Reason), "error", ch.Err, "attempt", ch.Attempt, "delay", ch.Delay)
+		}
+		for _, f := range c.onState.snapshot() {
+			c.logPanic(protect(func() error { (*f)(ch); return nil }))
+		}
+	}})
+}
+
+func (c *Client) logPanic(err error) {
+	if err != nil {
+		c.opts.Logger.Error("client: panic", "host", c.host, "panic", err)
+	}
+}
 
 // OnState calls f with every change of the state, one at a time and in order, on a goroutine of the client.
-func (c *Client) OnState(f func(Change)) Subscription { return Subscription{} }
+func (c *Client) OnState(f func(Change)) Subscription { return c.onState.add(f) }
 
 // OnAttempt calls f with every new entry of the history of transports, likewise.
-func (c *Client) OnAttempt(f func(engine.Attempt)) Subscription { return Subscription{} }
+func (c *Client) OnAttempt(f func(engine.Attempt)) Subscription { return c.onAttempt.add(f) }
 
 // Attempts returns the last 100 entries of the history of transports, the oldest first.
-func (c *Client) Attempts() []engine.Attempt { return nil }
+func (c *Client) Attempts() []engine.Attempt { return c.history.all() }
 
 // Transport returns the name of the transport in use, "" without a connection.
-func (c *Client) Transport() string { return "" }
+func (c *Client) Transport() string {
+	if conn := c.conn(); conn != nil {
+		return conn.Transport()
+	}
+	return ""
+}
 
 // SessionID returns the id of the connection, "" without one. It is not the id of a socket.
-func (c *Client) SessionID() string { return "" }
+func (c *Client) SessionID() string {
+	if conn := c.conn(); conn != nil {
+		return conn.ID()
+	}
+	return ""
+}
 
-// RetryNow ends the wait before the next attempt, if there is one: for a program that knows that the network is back.
-func (c *Client) RetryNow() {}
+func (c *Client) conn() conn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.link == nil {
+		return nil
+	}
+	return c.link.conn
+}
 
 // Close disconnects every socket, after what was emitted has been sent, and closes the connection. It returns when all
-// goroutines of the client and all handlers have ended, except a handler that calls it. The error tells of events that
-// were emitted and could not be sent. Further calls wait likewise and return nil.
-func (c *Client) Close() error { return nil }
+// goroutines of the client and all handlers have ended, except a handler that calls it. Events that wait for handlers
+// are not handled any more. The error is an [*UnsentError] if events were emitted that could not be sent. Further calls
+// wait likewise and return nil.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		c.work.wait()
+		return nil
+	}
+	c.closed = true
+	unsent := 0
+	for _, s := range c.sockets {
+		unsent += s.shut()
+	}
+	l := c.detach()
+	c.work.add()
+	c.mu.Unlock()
+
+	c.stop()
+	var err error
+	if l != nil {
+		err = l.conn.Close()
+	}
+	c.work.done()
+	c.work.wait()
+	if unsent > 0 || err != nil {
+		return &UnsentError{Events: unsent, Err: err}
+	}
+	return nil
+}
+
+// A history is what is known of the transports that were tried. It has a lock of its own: connections add to it while
+// they hold theirs.
+type history struct {
+	mu       sync.Mutex
+	list     []engine.Attempt
+	upgraded bool // the last connection that was made got as far as WebSocket
+}
+
+const maxHistory = 100
+
+func (h *history) add(a engine.Attempt) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.list) == maxHistory {
+		h.list = slices.Delete(h.list, 0, 1)
+	}
+	h.list = append(h.list, a)
+	if a.Phase != "close" && (a.Err == nil || a.Transport == engine.WebSocket) {
+		h.upgraded = a.Err == nil && a.Transport == engine.WebSocket
+	}
+}
+
+func (h *history) onWebSocket() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.upgraded
+}
+
+func (h *history) all() []engine.Attempt {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.list)
+}
+
+// record takes a new entry of the history.
+func (c *Client) record(a engine.Attempt) {
+	c.history.add(a)
+	if len(c.onAttempt.snapshot()) == 0 {
+		return
+	}
+	c.queue.push(&c.work, task{run: func() {
+		for _, f := range c.onAttempt.snapshot() {
+			c.logPanic(protect(func() error { (*f)(a); return nil }))
+		}
+	}})
+}

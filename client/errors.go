@@ -91,6 +91,23 @@ func (e *DroppedError) Error() string {
 // Unwrap returns why it was dropped.
 func (e *DroppedError) Unwrap() error { return e.Err }
 
+// An UnsentError is returned by [Client.Close] if events were emitted that will never be sent, or with Options.Retries never
+// be known to have arrived. [Socket.Flush] before Close avoids it.
+type UnsentError struct {
+	Events int   // that waited for a connection, or for an acknowledgement with Options.Retries
+	Err    error // of the connection, if it failed to send the last it had been given; nil otherwise
+}
+
+func (e *UnsentError) Error() string {
+	if e.Events == 0 {
+		return fmt.Sprintf("client: closed before everything was sent: %v", e.Err)
+	}
+	return fmt.Sprintf("client: closed with %d events unsent", e.Events)
+}
+
+// Unwrap returns the error of the connection.
+func (e *UnsentError) Unwrap() error { return e.Err }
+
 // A PanicError is a panic in a handler or another function that was given to the client.
 type PanicError struct {
 	Value any    // what was passed to panic

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/sockeye-io/sockeye/client/engine"
@@ -209,8 +210,14 @@ func cloneQuery(q url.Values) url.Values {
 	return url.Values(http.Header(q).Clone())
 }
 
-// engineOptions are the part that one connection is about.
-func (o *Options) engineOptions() engine.Options {
+// engineOptions are the part that one connection is about. Upgraded says whether the connection before ended up on
+// WebSocket.
+func (o *Options) engineOptions(upgraded bool) engine.Options {
+	transports := o.Transports
+	if o.RememberUpgrade && upgraded && slices.Contains(transports, engine.WebSocket) {
+		transports = slices.DeleteFunc(slices.Clone(transports), func(name string) bool { return name == engine.WebSocket })
+		transports = slices.Insert(transports, 0, engine.WebSocket)
+	}
 	return engine.Options{
 		HTTPClient:     o.HTTPClient,
 		TLSConfig:      o.TLSConfig,
@@ -218,7 +225,7 @@ func (o *Options) engineOptions() engine.Options {
 		HeaderFunc:     o.HeaderFunc,
 		Query:          o.Query,
 		Path:           o.Path,
-		Transports:     o.Transports,
+		Transports:     transports,
 		NoUpgrade:      o.NoUpgrade,
 		AttemptTimeout: o.AttemptTimeout,
 		MaxMessage:     o.MaxMessage,

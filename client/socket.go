@@ -2,102 +2,283 @@ package client
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"sync/atomic"
 	"time"
 )
 
 // A Socket is a namespace of a server, on the connection of a [Client]. It outlives its connections: listeners stay, and
 // what is emitted while there is none waits.
-type Socket struct{}
+type Socket struct {
+	client    *Client
+	namespace string
+	ids       atomic.Uint64 // of acknowledgements; they are never used twice, see Options.Retries
+	dropped   atomic.Uint64 // the last session whose queued events are not handled any more
+
+	// These are guarded by Client.mu.
+	active      bool // somebody wants it to be connected
+	opened      bool // Open was called, or Connect succeeded, since it was last inactive
+	recovered   bool
+	auth        func(context.Context) (any, error)
+	sessions    uint64   // how many there were
+	sess        *session // on the present connection, nil if there is none
+	leftOn      *link    // the connection on which a session was left, until the next one is joined
+	id          string
+	pid, offset string // of the session that the server may recover
+	once        string // the name of this socket for a server that drops repeats
+	waiters     []*connectWaiter
+	connectErr  error // of the last attempt
+	rejoins     int   // attempts after a failed authentication
+	rejoinTimer *time.Timer
+
+	acks     map[uint64]*ackWaiter
+	buffer   buffer
+	retries  retries
+	flushers []chan struct{} // closed when there is less to wait for
+
+	queue          queue
+	listeners      listeners
+	any            hooks[Handler]
+	anyOutgoing    hooks[func(*Message)]
+	onConnect      hooks[func()]
+	onConnectError hooks[func(error)]
+	onDisconnect   hooks[func(Reason, error)]
+	onError        hooks[func(error)]
+}
+
+func newSocket(c *Client, namespace string) *Socket {
+	return &Socket{client: c, namespace: namespace, auth: c.opts.Auth}
+}
 
 // Open makes the socket connect, and connect again whenever the connection is lost, until Disconnect. It does not wait.
-func (s *Socket) Open() {}
+func (s *Socket) Open() {
+	s.client.mu.Lock()
+	defer s.client.mu.Unlock()
+	if !s.client.closed {
+		s.opened = true
+		s.activate()
+	}
+}
+
+// activate is called with c.mu held.
+func (s *Socket) activate() {
+	if s.active {
+		return
+	}
+	s.active = true
+	s.connectErr, s.rejoins = nil, 0
+	if s.client.link != nil {
+		s.join()
+	} else {
+		s.client.connect()
+	}
+}
+
+// deactivate tells those who wait for the socket to be connected why it will not be. c.mu is held.
+func (s *Socket) deactivate(err error) {
+	s.active, s.opened = false, false
+	s.stopRejoin()
+	s.connectDone(err)
+}
+
+// A connectWaiter waits for the socket to be connected.
+type connectWaiter struct {
+	done chan error // has room for one
+	once bool       // not for more than one attempt
+}
+
+// connectDone is called with c.mu held.
+func (s *Socket) connectDone(err error) {
+	if err == nil {
+		s.opened = s.opened || len(s.waiters) > 0
+	}
+	for _, w := range s.waiters {
+		w.done <- err
+	}
+	s.waiters = nil
+}
+
+// connectFailed is an attempt that failed, perhaps not the last one. c.mu is held.
+func (s *Socket) connectFailed(err error) {
+	if !s.active {
+		return
+	}
+	s.connectErr = err
+	notify(s, &s.onConnectError, func(f func(error)) { f(err) })
+	s.waiters = slices.DeleteFunc(s.waiters, func(w *connectWaiter) bool {
+		if w.once {
+			w.done <- err
+		}
+		return w.once
+	})
+}
 
 // Connect is Open that waits until the socket is connected. It returns a [*ConnectError] if the server refuses, and
 // goes on trying otherwise, as [ReconnectOptions] say. When ctx ends, the socket is not open any more, unless somebody
 // else opened it; the error is then ctx's, joined with that of the last attempt.
-func (s *Socket) Connect(ctx context.Context) error { return nil }
+func (s *Socket) Connect(ctx context.Context) error { return s.connect(ctx, false) }
+
+func (s *Socket) connect(ctx context.Context, once bool) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	c := s.client
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return ErrClosed
+	}
+	if s.joined() {
+		s.opened = true
+		c.mu.Unlock()
+		return nil
+	}
+	w := &connectWaiter{done: make(chan error, 1), once: once}
+	s.waiters = append(s.waiters, w)
+	s.activate()
+	c.mu.Unlock()
+
+	select {
+	case err := <-w.done:
+		return err
+	case <-ctx.Done():
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := slices.Index(s.waiters, w)
+	if i < 0 { // the answer came in the same instant
+		return <-w.done
+	}
+	s.waiters = slices.Delete(s.waiters, i, i+1)
+	err := ctx.Err()
+	if s.connectErr != nil {
+		err = fmt.Errorf("%w; last attempt: %w", err, s.connectErr)
+	}
+	if !s.opened && len(s.waiters) == 0 {
+		s.leave(ErrDisconnected)
+	}
+	return err
+}
 
 // Disconnect leaves the namespace, after what was emitted before has been sent. Events that wait for handlers are not
 // handled any more, those that wait for a connection still do. If no other socket is open, the connection is closed.
-func (s *Socket) Disconnect() {}
+func (s *Socket) Disconnect() {
+	s.client.mu.Lock()
+	defer s.client.mu.Unlock()
+	s.leave(ErrDisconnected)
+}
+
+// leave is Disconnect with c.mu held; err is for those who wait for a connect.
+func (s *Socket) leave(err error) {
+	if !s.active {
+		return
+	}
+	if sess := s.sess; sess != nil {
+		switch sess.phase {
+		case authenticating:
+			s.drop(sess)
+		case joining:
+			sess.unwanted = true
+		case joined:
+			s.sendDisconnect(sess)
+			s.leftOn = sess.link
+			s.end(ReasonClientDisconnect, nil)
+		}
+	}
+	s.deactivate(err)
+	s.client.release()
+}
+
+// drop forgets a session that was not joined. c.mu is held.
+func (s *Socket) drop(sess *session) {
+	sess.cancel()
+	s.sess = nil
+}
+
+// end ends the session. c.mu is held.
+func (s *Socket) end(reason Reason, err error) {
+	sess := s.sess
+	s.drop(sess)
+	if sess.phase != joined {
+		return
+	}
+	if reason == ReasonClientDisconnect {
+		s.dropped.Store(sess.number)
+	}
+	if reason == ReasonClientDisconnect || reason == ReasonServerDisconnect {
+		s.pid, s.offset = "", "" // such a session is not recovered
+	}
+	s.id = ""
+	s.failSent(ErrDisconnected)
+	s.retries.interrupt(s, ErrDisconnected)
+	notify(s, &s.onDisconnect, func(f func(Reason, error)) { f(reason, err) })
+}
+
+// lost is the end of the connection. c.mu is held.
+func (s *Socket) lost(reason Reason, err error) {
+	s.stopRejoin()
+	s.leftOn = nil
+	if s.sess != nil {
+		s.end(reason, err)
+	}
+}
+
+// shut is the end of the client. It returns how many events are still to be sent. c.mu is held.
+func (s *Socket) shut() (unsent int) {
+	if s.joined() {
+		s.sendDisconnect(s.sess)
+		s.end(ReasonClientDisconnect, nil)
+	}
+	s.dropped.Store(s.sessions) // also those of connections before
+	unsent = s.buffer.clear() + s.retries.clear()
+	s.failSent(ErrClosed)
+	s.deactivate(ErrClosed)
+	s.wakeFlushers()
+	return unsent
+}
+
+// joined is called with c.mu held.
+func (s *Socket) joined() bool { return s.sess != nil && s.sess.phase == joined }
 
 // ID returns what the server calls the socket, "" while it is not connected.
-func (s *Socket) ID() string { return "" }
+func (s *Socket) ID() string {
+	s.client.mu.Lock()
+	defer s.client.mu.Unlock()
+	return s.id
+}
 
 // Namespace returns the name of the namespace, such as "/".
-func (s *Socket) Namespace() string { return "" }
+func (s *Socket) Namespace() string { return s.namespace }
 
 // Client returns the client that the socket belongs to.
-func (s *Socket) Client() *Client { return nil }
+func (s *Socket) Client() *Client { return s.client }
 
 // Connected reports whether the server has let the socket in.
-func (s *Socket) Connected() bool { return false }
+func (s *Socket) Connected() bool {
+	s.client.mu.Lock()
+	defer s.client.mu.Unlock()
+	return s.joined()
+}
 
 // Active reports whether the socket is connected or goes on trying to be.
-func (s *Socket) Active() bool { return false }
+func (s *Socket) Active() bool {
+	s.client.mu.Lock()
+	defer s.client.mu.Unlock()
+	return s.active
+}
 
 // Recovered reports whether the last connect went on where the connection before it had ended: same id, same rooms, and
 // every event that was missed is sent again. The server must have connection state recovery on.
-func (s *Socket) Recovered() bool { return false }
-
-// SetAuth replaces Options.Auth for this socket, from the next connect on.
-func (s *Socket) SetAuth(auth func(context.Context) (any, error)) {}
-
-// Emit sends an event, or keeps it until there is a connection. It never waits. The error is that of an argument that
-// can't be encoded, [ErrReservedEvent], [ErrBufferFull], [ErrDisconnected] with the policy [NoBuffer],
-// an *engine.TooLargeError, or [ErrClosed].
-func (s *Socket) Emit(name string, args ...any) error { return Emitter{s: s}.Emit(name, args...) }
-
-// EmitWithAck sends an event and waits for the server's acknowledgement, until ctx is done or, if it has no deadline, for
-// Options.AckTimeout; without a connection, also for one. An event that has not been sent by then is not sent any more.
-// The error is one of Emit, [ErrTooManyAcks], an [*AckTimeoutError], ctx's, [ErrDisconnected] as soon as the connection
-// is lost, or, with Options.Retries, a [*NotAcknowledgedError]. The server may also have answered with an error, see
-// [event.Ack].
-func (s *Socket) EmitWithAck(ctx context.Context, name string, args ...any) (*Ack, error) {
-	return Emitter{s: s}.EmitWithAck(ctx, name, args...)
+func (s *Socket) Recovered() bool {
+	s.client.mu.Lock()
+	defer s.client.mu.Unlock()
+	return s.recovered
 }
 
-// Send is Emit of the event "message".
-func (s *Socket) Send(args ...any) error { return Emitter{s: s}.Send(args...) }
-
-// Volatile returns an emitter whose events are lost if they can't leave at this moment.
-func (s *Socket) Volatile() Emitter { return Emitter{s: s}.Volatile() }
-
-// Timeout returns an emitter that waits for acknowledgements no longer than d.
-func (s *Socket) Timeout(d time.Duration) Emitter { return Emitter{s: s}.Timeout(d) }
-
-// Flush waits until everything that was emitted has been handed to the network, for which there has to be a connection;
-// with Options.Retries, until it has been acknowledged or given up. It returns ErrDisconnected if the connection is lost
-// before what it was given is on its way, and may be called again.
-func (s *Socket) Flush(ctx context.Context) error { return nil }
-
-// On adds a listener for an event. Listeners of the same event run in the order in which they were added.
-func (s *Socket) On(name string, h Handler) Subscription { return Subscription{} }
-
-// Once adds a listener that is removed when the event first comes.
-func (s *Socket) Once(name string, h Handler) Subscription { return Subscription{} }
-
-// OnAny adds a listener for every event that comes in, also those that nobody else listens to. It runs before the
-// others.
-func (s *Socket) OnAny(h Handler) Subscription { return Subscription{} }
-
-// OnAnyOutgoing adds a listener for every event that is emitted. It runs in the goroutine that emits, before the event is
-// sent or kept.
-func (s *Socket) OnAnyOutgoing(f func(*Message)) Subscription { return Subscription{} }
-
-// OnConnect calls f whenever the socket has been connected, after what waited for that has been sent. It is called in
-// turn with the handlers.
-func (s *Socket) OnConnect(f func()) Subscription { return Subscription{} }
-
-// OnConnectError calls f whenever an attempt to connect fails. After a [*ConnectError] and [ErrServerV2] the socket is
-// not active any more; after other errors another attempt follows while it is. It is called in turn with the handlers.
-func (s *Socket) OnConnectError(f func(error)) Subscription { return Subscription{} }
-
-// OnDisconnect calls f whenever the socket is not connected any more, with what was wrong with the connection, or nil. It
-// is called in turn with the handlers: after those of the events that came before.
-func (s *Socket) OnDisconnect(f func(Reason, error)) Subscription { return Subscription{} }
-
-// OnError calls f with the errors of handlers, with panics as [*PanicError], and with what became of events that can't
-// be sent: [*DroppedError] and [*NotAcknowledgedError]. It runs in turn with the handlers. Errors that nobody listens for
-// are logged.
-func (s *Socket) OnError(f func(error)) Subscription { return Subscription{} }
+// SetAuth replaces Options.Auth for this socket, from the next connect on.
+func (s *Socket) SetAuth(auth func(context.Context) (any, error)) {
+	s.client.mu.Lock()
+	defer s.client.mu.Unlock()
+	s.auth = auth
+}
