@@ -1,9 +1,13 @@
 package engine
 
 import (
-	"context"
-	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/sockeye-io/sockeye/engineio/frame"
 )
 
 // Receiver consumes what happens on a connection.
@@ -12,8 +16,8 @@ type Receiver interface {
 	// order. data is valid only during the call. It runs on the path that also
 	// reads heartbeats, so it must not block.
 	Message(binary bool, data []byte)
-	// Closed is called exactly once, last, when the connection's goroutines have
-	// ended. err may be nil.
+	// Closed is called exactly once, last, when the connection's other goroutines
+	// have ended. err may be nil.
 	Closed(reason Reason, err error)
 }
 
@@ -44,68 +48,163 @@ type Message struct {
 
 // Conn is one connection to a server, over whichever transport it uses at the
 // moment. Its methods are safe for concurrent use.
-type Conn struct{}
+type Conn struct {
+	receiver Receiver
 
-// Dial connects to the server at rawURL (http, https, ws or wss): it tries the
-// transports until the handshake of one has arrived. Then it calls accept, once,
-// before anything else is read; what accept returns receives. accept may send.
-//
-// ctx bounds Dial and nothing later. If it ends, nothing is left behind. The error
-// is a *DialError, that of Options.HeaderFunc, or says what is wrong with rawURL
-// or opts.
-func Dial(ctx context.Context, rawURL string, opts *Options, accept func(*Conn) Receiver) (*Conn, error) {
-	return nil, errors.ErrUnsupported
+	// What the server's handshake says.
+	id         string
+	interval   time.Duration
+	timeout    time.Duration
+	maxPayload int
+
+	// What is left of the options once the connection stands.
+	maxMessage     int
+	maxOutbox      int
+	attemptTimeout time.Duration
+	onAttempt      func(Attempt)
+	onUpgrade      func(from, to string)
+	log            *slog.Logger
+	wall           func() time.Time
+	memory         *Memory
+	key            string // of the server in memory
+
+	opened    time.Time
+	heard     atomic.Int64 // when something arrived last, in ns since opened
+	heardWall atomic.Int64 // the same by the wall clock, in ns since 1970
+	spoke     atomic.Int64 // when something was sent last, in ns since opened
+	over      atomic.Bool  // no more messages are delivered
+
+	mu        sync.Mutex
+	state     connState
+	flushing  bool // somebody writes, or has claimed to
+	switching bool // the old transport is being left; nothing is written
+	bye       bool // the server is being told that this is the end
+	ponging   bool // a WebSocket pong is queued
+	running   int  // goroutines; the last one calls Closed
+	transport transport
+	tail      transport     // the one before, while it still delivers
+	requests  *requests     // nil once there are none to make
+	queue     *batch        // the outbox; nil when empty
+	waiting   int           // cost of queue and of what is being written
+	pushed    uint64        // packets that have entered the outbox
+	written   uint64        // packets that have left it
+	progress  chan struct{} // closed when written, flushing or state change; nil if nobody waits
+	abandon   func()        // ends an upgrade that has not begun to switch
+	timer     *time.Timer
+	closeBy   time.Time // when a Close that is under way gives up
+	keepAlive time.Duration
+	reason    Reason
+	cause     error
+	unsent    bool
+	history   []Attempt
+
+	done chan struct{} // closed after Closed
+}
+
+type connState uint8
+
+const (
+	stateDialing connState = iota
+	stateOpen
+	stateClosing
+	stateClosed
+)
+
+// transport carries packets. There is one file for each.
+type transport interface {
+	name() string
+	// write hands packets to the network, and waits for it. bye says that the
+	// session ends with them. One call at a time.
+	write(ps []frame.Packet, bye bool) error
+	// limits is how much one write may carry, in packets and bytes; 0 means that
+	// there is no limit.
+	limits() (packets, bytes int)
+	// size is what a message counts against the server's maxPayload.
+	size(m Message) int
+	// serve reads until the transport ends, and then leaves the connection.
+	serve()
+	// kill lets go of the network at once, so that write and serve return. It never
+	// waits and may be called again.
+	kill()
 }
 
 // ID returns the session, as the server calls it.
-func (c *Conn) ID() string { return "" }
+func (c *Conn) ID() string { return c.id }
 
 // Transport returns the name of the transport in use.
-func (c *Conn) Transport() string { return "" }
+func (c *Conn) Transport() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.transport.name()
+}
 
 // PingInterval returns the time between two pings of the server.
-func (c *Conn) PingInterval() time.Duration { return 0 }
+func (c *Conn) PingInterval() time.Duration { return c.interval }
 
 // PingTimeout returns how late a ping may be.
-func (c *Conn) PingTimeout() time.Duration { return 0 }
+func (c *Conn) PingTimeout() time.Duration { return c.timeout }
 
 // MaxPayload returns the most bytes that the server takes in one message or POST.
 // Zero: it did not say.
-func (c *Conn) MaxPayload() int { return 0 }
-
-// Send queues messages, all or none, with nothing between them, and never waits
-// for the network. The error is ErrClosed, ErrOutboxFull or a *TooLargeError; the
-// connection lives on.
-func (c *Conn) Send(ms ...Message) error { return nil }
-
-// SendVolatile sends the messages if they leave at once, and reports whether they
-// do: not if others wait, the network is slow, or the transport is changing.
-func (c *Conn) SendVolatile(ms ...Message) bool { return false }
-
-// Flush waits until everything that was sent before has been handed to the
-// network; over polling and streaming, until the server has answered for it. The
-// error is ctx's, or ErrClosed if the connection ended before.
-func (c *Conn) Flush(ctx context.Context) error { return nil }
-
-// Buffered returns how many bytes wait to be sent, 32 for each message included.
-func (c *Conn) Buffered() int { return 0 }
-
-// Expired reports whether the server is overdue by the wall clock, as it is when
-// the machine has slept: timers do not know yet. If so, the connection is being
-// closed with "ping timeout". Ask before sending what must not be lost.
-func (c *Conn) Expired() bool { return false }
-
-// Close sends what is queued, tells the server, and closes the connection, all of
-// that within 2 seconds; the reason is "forced close". It returns when Closed has
-// returned and the connection's goroutines have ended, at once if it is called
-// from a Receiver or from the accept function. The error is ErrUnsent, or that of
-// the network, if something that was queued has not been sent. Further calls wait
-// likewise.
-func (c *Conn) Close() error { return nil }
-
-// Abort closes the connection at once, discards what is queued, and does not wait.
-func (c *Conn) Abort() {}
+func (c *Conn) MaxPayload() int { return c.maxPayload }
 
 // Attempts returns the history of the connection so far, failed attempts and
 // upgrades included.
-func (c *Conn) Attempts() []Attempt { return nil }
+func (c *Conn) Attempts() []Attempt {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.history)
+}
+
+// record enters an attempt into the history.
+func (c *Conn) record(transport, phase string, began time.Time, err error) {
+	now := time.Now()
+	a := Attempt{Transport: transport, Phase: phase, Err: err, Took: now.Sub(began), At: now}
+	c.mu.Lock()
+	c.history = append(c.history, a)
+	c.mu.Unlock()
+	c.log.Debug("engine: "+phase, "transport", transport, "session", c.id, "took", a.Took, "error", err)
+	if c.onAttempt != nil {
+		c.onAttempt(a)
+	}
+}
+
+// receive handles one packet of the transport whose turn it is. The error ends
+// the transport.
+func (c *Conn) receive(p frame.Packet) error {
+	switch p.Type {
+	case frame.Message:
+		if !c.over.Load() {
+			c.deliver(p.Binary, p.Data)
+		}
+	case frame.Ping:
+		c.mu.Lock()
+		if c.state == stateOpen {
+			c.push(frame.Packet{Type: frame.Pong})
+			c.kick()
+		}
+		c.mu.Unlock()
+	case frame.Close:
+		return errServerClosed
+	}
+	// Anything else means nothing here, as in the stock client.
+	return nil
+}
+
+// start gives a goroutine to the connection. c.mu is held, or the caller is
+// itself one of its goroutines.
+func (c *Conn) start(f func()) {
+	c.running++
+	go f()
+}
+
+// leave is the last thing that a goroutine of the connection does.
+func (c *Conn) leave() {
+	c.mu.Lock()
+	c.running--
+	last := c.running == 0
+	c.mu.Unlock()
+	if last {
+		c.end()
+	}
+}

@@ -75,7 +75,7 @@ type Options struct {
 	// Logger is told of attempts, at level Debug. Nil means slog.Default().
 	Logger *slog.Logger
 
-	// wall is the wall clock. Tests set it.
+	// wall is the wall clock, if not time.Now. Tests set it.
 	wall func() time.Time
 }
 
@@ -116,9 +116,6 @@ func (o *Options) withDefaults() (Options, error) {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
-	}
-	if c.wall == nil {
-		c.wall = time.Now
 	}
 	c.Transports = slices.Clone(c.Transports)
 	c.Header = c.Header.Clone()
