@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -67,6 +68,9 @@ func (c *Conn) finish(reason Reason, cause error) {
 	c.reason, c.cause = reason, cause
 	c.over.Store(true)
 	c.unsent = c.waiting > 0
+	if c.bye && !c.flushing {
+		c.cause = nil // everything has been said: however it ended, it was the end
+	}
 	if c.timer != nil {
 		c.timer.Stop()
 	}
@@ -84,6 +88,16 @@ func (c *Conn) finish(reason Reason, cause error) {
 	t.kill()
 	if tail != nil {
 		tail.kill()
+	}
+}
+
+// settle waits until a Close that is under way has written its last. The server may
+// have answered before the one who wrote knows that he has.
+func (c *Conn) settle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state == stateClosing {
+		_ = c.wait(context.Background(), func() bool { return !c.flushing || c.state == stateClosed })
 	}
 }
 
@@ -114,9 +128,12 @@ func (c *Conn) end() {
 func (c *Conn) lost(t transport, err error) {
 	c.mu.Lock()
 	current := c.transport == t
+	// Whether the server has been told that this is the end, the POST that tells it
+	// knows best; a GET may well meet a session that is gone.
+	leaving := c.bye && t.name() != WebSocket
 	c.mu.Unlock()
-	if err == nil || !current {
-		return // it has been replaced
+	if err == nil || !current || leaving {
+		return
 	}
 	var violation *protocolError
 	switch {

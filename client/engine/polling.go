@@ -215,7 +215,8 @@ func (p *polling) readSome(yield func([]byte) error) error {
 	return err
 }
 
-// serve reads until the transport ends, or is paused and what it reads has ended.
+// serve reads until the transport ends; when it is to be left, until the response
+// that it is reading has.
 func (p *polling) serve() {
 	err := p.read()
 	p.closeBody()
@@ -234,9 +235,9 @@ func (p *polling) read() error {
 	for {
 		if p.body == nil {
 			p.conn.mu.Lock()
-			paused := p.paused
+			last := p.paused || p.conn.bye
 			p.conn.mu.Unlock()
-			if paused {
+			if last {
 				return nil
 			}
 			if _, err := p.get(p.conn.id, nil); err != nil {

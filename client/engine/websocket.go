@@ -89,7 +89,6 @@ func (w *webSocket) connect(ctx context.Context, sid string, extra map[string]st
 	if resp.ProtoMajor == 1 && conn != nil {
 		w.net = conn
 	}
-	r.follow(resp)
 	return resp, checkSwitch(resp.Header, key)
 }
 
@@ -197,6 +196,7 @@ func (w *webSocket) serve() {
 		return
 	}
 	w.goodbye(err)
+	w.conn.settle()
 	_ = w.stream.Close()
 	w.conn.lost(w, err)
 	w.conn.leave()
