@@ -22,7 +22,9 @@ import (
 // the variables in given.
 
 var known = map[string]string{
+	"client":   "github.com/sockeye-io/sockeye/client",
 	"context":  "context",
+	"engine":   "github.com/sockeye-io/sockeye/client/engine",
 	"engineio": "github.com/sockeye-io/sockeye/engineio",
 	"errors":   "errors",
 	"event":    "github.com/sockeye-io/sockeye/event",
@@ -39,7 +41,9 @@ var known = map[string]string{
 	"socketio": "github.com/sockeye-io/sockeye/socketio",
 	"strings":  "strings",
 	"time":     "time",
+	"tls":      "crypto/tls",
 	"url":      "net/url",
+	"x509":     "crypto/x509",
 }
 
 const given = `package fragment
@@ -48,15 +52,18 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/sockeye-io/sockeye/client"
 	"github.com/sockeye-io/sockeye/socketio"
 )
 
 var (
-	ctx context.Context
-	io  *socketio.Server   // a server
-	s   *socketio.Socket   // one of its sockets
-	m   *socketio.Message  // an event
-	mux *http.ServeMux
+	ctx  context.Context
+	io   *socketio.Server   // a server
+	s    *socketio.Socket   // one of its sockets
+	c    *client.Client     // a client
+	sock *client.Socket     // one of its sockets
+	m    *socketio.Message  // an event
+	mux  *http.ServeMux
 )
 `
 
