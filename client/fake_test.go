@@ -240,14 +240,19 @@ func (c *fakeConn) lose() {
 	synctest.Wait()
 }
 
-// deliver sends a packet to the client.
+// deliver sends packets to the client and waits until it has dealt with them.
 func (c *fakeConn) deliver(packets ...string) {
+	c.push(packets...)
+	synctest.Wait()
+}
+
+// push sends packets to the client.
+func (c *fakeConn) push(packets ...string) {
 	for _, p := range packets {
 		c.reading.Lock()
 		c.receiver.Message(false, []byte(p))
 		c.reading.Unlock()
 	}
-	synctest.Wait()
 }
 
 // packets returns what the client has sent since the last call.
