@@ -19,7 +19,8 @@ const (
 
 // commands is the command line; every command is a struct with a Run method, in a file of its own.
 type commands struct {
-	Serve serveCommand `cmd:"" help:"Run the demo: a chat and the transport lab."`
+	Serve  serveCommand  `cmd:"" help:"Run the demo: a chat and the transport lab."`
+	Doctor doctorCommand `cmd:"" help:"Examine a Socket.IO server: what works, what doesn't, what to change."`
 }
 
 // streams are where a command reads and writes.
@@ -58,7 +59,15 @@ func run(args []string, s streams) int {
 		return exitUsage
 	}
 	if err := ctx.Run(); err != nil {
-		fmt.Fprintf(s.err, "sockeye: %v\n", err)
+		if text := err.Error(); text != "" {
+			fmt.Fprintf(s.err, "sockeye: %s\n", text)
+		}
+		if coded, ok := errors.AsType[interface {
+			error
+			ExitCode() int
+		}](err); ok {
+			return coded.ExitCode()
+		}
 		return exitError
 	}
 	return exitOK

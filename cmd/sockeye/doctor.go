@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/sockeye-io/sockeye/cmd/sockeye/internal/doctor"
+)
+
+// doctorCommand is "sockeye doctor".
+type doctorCommand struct {
+	URL       string        `arg:"" help:"Where clients connect to, such as https://example.com. A path in it is the namespace, as in clients, unless it ends in socket.io."`
+	Path      string        `placeholder:"PATH" help:"The path of the Socket.IO server; /socket.io/ if not given."`
+	Namespace string        `short:"n" placeholder:"NAME" help:"The namespace to join; / if not given."`
+	Auth      string        `placeholder:"JSON" help:"The auth to join with, a JSON object. @FILE reads it from a file, and keeps it out of the shell's history."`
+	Origin    string        `placeholder:"ORIGIN" help:"Examine whether pages of this origin may connect, such as https://app.example.com."`
+	Header    []string      `short:"H" sep:"none" placeholder:"'NAME: VALUE'" help:"Add a header to every request. May be given more than once."`
+	Insecure  bool          `short:"k" help:"Send credentials although the certificate is not valid."`
+	Timeout   time.Duration `default:"5s" help:"How long to wait for one answer."`
+	Idle      time.Duration `default:"2s" help:"How long to leave connections alone to see whether something cuts them. More than the server's pingInterval (25s by default) tells for sure."`
+	Sessions  int           `default:"10" help:"How many sessions to open for the check of sticky sessions."`
+	JSON      bool          `name:"json" help:"Write the report as JSON."`
+	Verbose   bool          `short:"v" help:"Show the evidence of steps that are fine, too."`
+}
+
+// Help is shown below the flags.
+func (*doctorCommand) Help() string {
+	return `Goes from the name of the host to the application and says for each step whether it works, what was seen, and what to change: DNS, TCP, TLS, path, protocol version, polling, WebSocket, CONNECT, streaming, sticky sessions, cookies, origins (CORS), payload limit, idle timeouts, clock, latency.
+
+It connects for real: the application sees up to seven clients joining and leaving. It sends no events. Credentials never appear in full in what it writes.
+
+Examples:
+
+  sockeye doctor localhost:3000
+  sockeye doctor https://example.com --origin https://app.example.com
+  sockeye doctor https://example.com/admin --auth '{"token":"…"}'        joins /admin
+  sockeye doctor https://example.com --path /api/socket.io/ -H 'Authorization: Bearer …'
+  sockeye doctor https://example.com --idle 2m                           does something cut silent connections?
+  sockeye doctor https://example.com --json | jq .summary
+
+Exit codes:
+
+  0   all is well; there may be warnings
+  1   there are problems
+  2   the command line is wrong
+  3   the host can't be reached at all`
+}
+
+// Run examines until done, or until SIGINT or SIGTERM.
+func (c *doctorCommand) Run(s streams) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl+C ends the process at once
+	return c.examine(ctx, s)
+}
+
+func (c *doctorCommand) examine(ctx context.Context, s streams) error {
+	opts, err := c.options()
+	if err != nil {
+		return codeError{exitUsage, err.Error()}
+	}
+	printer := &doctor.Printer{W: s.out, Color: colorful(s.out), Verbose: c.Verbose}
+	progress := &progressLine{w: s.err, live: terminal(s.err)}
+	opts.Begin = func(title string) { progress.show(title + "…") }
+	opts.Progress = func(title string, done, of int64) { progress.show(fmt.Sprintf("%s: %d of %d…", title, done, of)) }
+	var writing error
+	opts.Step = func(step *doctor.Step) {
+		progress.clear()
+		if !c.JSON && writing == nil {
+			writing = printer.Step(step)
+		}
+	}
+	report, err := doctor.Run(ctx, c.URL, opts)
+	if err != nil {
+		return codeError{exitUsage, err.Error()}
+	}
+	if c.JSON {
+		writing = report.WriteJSON(s.out)
+	} else if writing == nil {
+		writing = printer.Summary(report)
+	}
+	switch {
+	case writing != nil:
+		return writing
+	case ctx.Err() != nil:
+		return codeError{exitError, "interrupted"}
+	case report.ExitCode() != exitOK:
+		return codeError{report.ExitCode(), ""} // the report has said it
+	}
+	return nil
+}
+
+// options makes those of the examination of the flags.
+func (c *doctorCommand) options() (*doctor.Options, error) {
+	o := &doctor.Options{
+		Path: c.Path, Namespace: c.Namespace, Origin: c.Origin, Insecure: c.Insecure,
+		Timeout: c.Timeout, Idle: c.Idle, Sessions: c.Sessions, Header: http.Header{},
+	}
+	if c.Timeout <= 0 || c.Idle <= 0 || c.Sessions <= 0 {
+		return nil, fmt.Errorf("--timeout, --idle and --sessions must be more than zero")
+	}
+	auth := c.Auth
+	if file, ok := strings.CutPrefix(auth, "@"); ok {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("--auth: %w", err)
+		}
+		auth = strings.TrimSpace(string(data))
+	}
+	if auth != "" {
+		o.Auth = json.RawMessage(auth)
+	}
+	for _, h := range c.Header {
+		name, value, ok := strings.Cut(h, ":")
+		if !ok || strings.TrimSpace(name) == "" || strings.ContainsAny(name, " \t\r\n") || strings.ContainsAny(value, "\r\n") {
+			return nil, fmt.Errorf("--header is NAME: VALUE, such as 'Authorization: Bearer …'")
+		}
+		o.Header.Add(name, strings.TrimSpace(value))
+	}
+	return o, nil
+}
+
+// codeError ends the command with an exit code of its own, and a message if there is something left to say.
+type codeError struct {
+	code    int
+	message string
+}
+
+func (e codeError) Error() string { return e.message }
+
+// ExitCode is what run exits with.
+func (e codeError) ExitCode() int { return e.code }
+
+// terminal reports whether somebody is looking.
+func terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
+}
+
+// colorful reports whether to use colours: on a terminal, unless NO_COLOR is set.
+func colorful(w io.Writer) bool { return terminal(w) && os.Getenv("NO_COLOR") == "" }
+
+// progressLine is one line that is written over and over, on a terminal only.
+type progressLine struct {
+	w    io.Writer
+	live bool
+
+	mu    sync.Mutex
+	shown bool
+}
+
+func (p *progressLine) show(text string) {
+	if !p.live {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.shown = true
+	fmt.Fprintf(p.w, "\r\x1b[K  %s", text)
+}
+
+func (p *progressLine) clear() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.shown {
+		fmt.Fprint(p.w, "\r\x1b[K")
+		p.shown = false
+	}
+}
