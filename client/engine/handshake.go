@@ -3,7 +3,6 @@ package engine
 import (
 	"bytes"
 	"fmt"
-	"regexp"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -21,13 +20,21 @@ type handshake struct {
 // maxPeriod bounds the server's periods, so that sums of them fit a Duration.
 const maxPeriod = 365 * 24 * time.Hour
 
-// version3 is how a server of protocol 3 begins a polling response: the length of
-// the packet, in characters, or as bytes in a binary payload.
-var version3 = regexp.MustCompile(`^(\d+:|\x00[\x00-\x09]{1,9}\xff)0\{`)
+// isVersion3 reports whether a polling response is one of protocol 3: in front of
+// the packet is its length, as text or, in a binary payload, as bytes.
+func isVersion3(payload []byte) bool {
+	const digits = "0123456789"
+	rest := bytes.TrimLeft(payload, digits)
+	if len(rest) < len(payload) && bytes.HasPrefix(rest, []byte(":0{")) {
+		return true
+	}
+	rest = bytes.TrimLeft(payload, "\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09")
+	return len(rest) < len(payload) && bytes.HasPrefix(rest, []byte("\xff0{"))
+}
 
 // parseHandshake reads the first packet that a server sends, type included.
 func parseHandshake(packet []byte) (handshake, error) {
-	if version3.Match(packet) {
+	if isVersion3(packet) {
 		return handshake{}, fmt.Errorf("%w: the server speaks version 3, which is Socket.IO 2", ErrProtocol)
 	}
 	if len(packet) < 2 || packet[0] != '0' || packet[1] != '{' {

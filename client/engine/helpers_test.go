@@ -21,7 +21,10 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-var quiet = slog.New(slog.DiscardHandler)
+var (
+	quiet    = slog.New(slog.DiscardHandler)
+	quietLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+)
 
 // guard is for tests that hang: far beyond what a slow machine needs, and on the
 // fake clock far beyond every timeout of the protocol.
@@ -233,7 +236,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) serve(ln net.Listener) {
-	h := &http.Server{Handler: s, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	h := &http.Server{Handler: s, ErrorLog: quietLog}
 	served := make(chan struct{})
 	go func() {
 		defer close(served)

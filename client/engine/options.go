@@ -24,8 +24,9 @@ type Options struct {
 	// HTTPClient makes all requests. It is used as it is, jar or no jar, but for its
 	// Timeout, which would cut the long requests of polling: it is ignored. Its
 	// Transport must hand out the connection as body of a response 101, as
-	// http.Transport does. Connections that it keeps open for reuse are its owner's
-	// to close.
+	// http.Transport does. Connections that it keeps open for reuse, or goes on to
+	// make when nobody waits for them any more, are its owner's to close, with
+	// CloseIdleConnections.
 	//
 	// Nil means a client for this connection alone: proxy from the environment, a
 	// cookie jar, HTTP/2 where the server has it, TLSConfig.

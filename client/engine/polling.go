@@ -114,7 +114,7 @@ func (p *polling) open(ctx context.Context, extra map[string]string) (h handshak
 	if err == nil {
 		h, err = parseHandshake(packet)
 	}
-	if err == errNoHandshake || err == errTooLarge {
+	if err == errNoHandshake || err == errTooLarge || err == errCutShort {
 		hint := "the answer is no handshake"
 		if isPage(resp, packet) {
 			hint = "it is a web page; look at Options.Path, and at what the proxy in front of the server passes on"

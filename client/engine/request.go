@@ -98,7 +98,7 @@ func (r *requests) release() {
 	}
 }
 
-// get and post are the requests of the transports. extra goes into the query.
+// new returns a request. extra goes into its query; a nil body is none.
 func (r *requests) new(ctx context.Context, method, transport, sid string, extra map[string]string, body []byte) *http.Request {
 	u := r.base
 	query := make(url.Values, len(r.query)+4)
@@ -214,12 +214,12 @@ func notEngineIO(resp *http.Response, hint string) error {
 	return e
 }
 
-// isPage reports whether a response is a web page.
+// isPage reports whether a response is a web page. body may be nil if it is not
+// known. Node's server calls plain text HTML.
 func isPage(resp *http.Response, body []byte) bool {
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	start := bytes.TrimLeft(body, " \t\r\n")
-	return strings.HasSuffix(kind, "html") && !bytes.HasPrefix(start, []byte("{")) && bytes.HasPrefix(start, []byte("<")) ||
-		bytes.HasPrefix(start, []byte("<!")) || bytes.HasPrefix(start, []byte("<html"))
+	return bytes.HasPrefix(start, []byte("<")) || body == nil && strings.HasSuffix(kind, "html")
 }
 
 // retryAfter reads the header of that name: seconds, or a date.
