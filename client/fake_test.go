@@ -198,6 +198,12 @@ func (c *fakeConn) Expired() bool {
 	return c.expired
 }
 
+func (c *fakeConn) setExpired() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.expired = true
+}
+
 func (c *fakeConn) Close() error {
 	c.end(engine.ReasonForcedClose, nil)
 	return nil

@@ -349,7 +349,7 @@ func TestOutboxFullWhileSendingTheBuffer(t *testing.T) {
 func TestExpiredConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, f, conn := connected(t, nil)
-		conn.expired = true
+		conn.setExpired()
 		s.Emit("one")
 		s.Emit("two")
 		conn.expect()
