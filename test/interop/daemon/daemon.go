@@ -43,6 +43,18 @@ func Nginx(t testing.TB, upstream, directives string) string {
 // NginxBalancer is Nginx with the whole block of its upstream "backend", and with lines for the block around the server.
 func NginxBalancer(t testing.TB, around, upstream, directives string) string {
 	t.Helper()
+	return nginx(t, around, upstream, directives, ";")
+}
+
+// NginxTLS is [Nginx] with TLS, with a certificate and its key from two PEM files.
+func NginxTLS(t testing.TB, upstream, directives, cert, key string) string {
+	t.Helper()
+	return nginx(t, "", "server "+upstream+";", directives, fmt.Sprintf(" ssl; ssl_certificate %s; ssl_certificate_key %s;", cert, key))
+}
+
+// nginx is [NginxBalancer] with what follows the address to listen on.
+func nginx(t testing.TB, around, upstream, directives, listen string) string {
+	t.Helper()
 	path := kit.Need(t, "nginx")
 	dir := t.TempDir()
 	user := ""
@@ -67,13 +79,13 @@ http {
 	%[5]s
 	upstream backend { %[3]s }
 	server {
-		listen unix:%[2]s/sock;
+		listen unix:%[2]s/sock%[6]s
 		location / {
 			%[4]s
 		}
 	}
 }
-`, user, dir, upstream, directives, around)
+`, user, dir, upstream, directives, around, listen)
 	return run(t, dir, config, path, "-p", dir, "-e", "stderr", "-c")
 }
 
