@@ -358,3 +358,12 @@ func eachUpgrade(t *testing.T, test func(t *testing.T, s *server, order []string
 		})
 	}
 }
+
+// eachInMemory runs a test for every transport with a fake clock.
+func eachInMemory(t *testing.T, opts *engineio.Options, test func(t *testing.T, s *server, transport string)) {
+	for _, transport := range []string{engine.WebSocket, engine.Polling, engine.Streaming} {
+		t.Run(transport, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { test(t, newMemoryServer(t, opts), transport) })
+		})
+	}
+}

@@ -226,7 +226,7 @@ func TestWebSocketStrangers(t *testing.T) {
 		stranger bool
 	}{
 		"other text":   {func(f *frames) { f.write(compile(ws.NewTextFrame([]byte("welcome")))) }, true},
-		"binary":       {func(f *frames) { f.write(compile(ws.NewBinaryFrame([]byte{1}))) }, true},
+		"binary":       {func(f *frames) { f.write(compile(ws.NewBinaryFrame([]byte(openPacket)))) }, true},
 		"other packet": {func(f *frames) { f.write(compile(ws.NewTextFrame([]byte("40")))) }, true},
 		"close":        {func(f *frames) { f.write(compile(ws.NewCloseFrame(nil))) }, false},
 		"end":          {func(f *frames) {}, false},

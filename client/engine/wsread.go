@@ -241,7 +241,9 @@ func (w *webSocket) fragment(h ws.Header, payload []byte) error {
 func (w *webSocket) message(op ws.OpCode, payload []byte) error {
 	if w.in.opening {
 		w.in.opening = false
-		w.in.text = bytes.Clone(payload)
+		if op == ws.OpText {
+			w.in.text = bytes.Clone(payload)
+		}
 		return nil
 	}
 	if op == ws.OpBinary {
