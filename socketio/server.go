@@ -75,6 +75,9 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Engine returns the Engine.IO server below, for its numbers.
 func (srv *Server) Engine() *engineio.Server { return srv.engine }
 
+// Options returns the options in force, with defaults filled in.
+func (srv *Server) Options() Options { return *srv.opts }
+
 // Of returns the namespace with the name, which it makes if there is none. A missing slash at the start is added.
 // A name that a pattern of [Server.OfRegexp] matches becomes a child of that pattern.
 func (srv *Server) Of(name string) *Namespace {

@@ -1,0 +1,179 @@
+package sockeyetest
+
+import (
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sockeye-io/sockeye/event"
+)
+
+// An Inbox holds the events that have come in, in their order, until the test looks at them. A [Client] has one and a
+// [Peer] has one.
+//
+// Its methods that take a testing.TB end the test if they find something else than what they are asked for.
+type Inbox struct {
+	srv      *Server
+	who      func() string // whose it is
+	state    func() string // of the connection, in words
+	gone     func() bool   // not connected, and not going to be
+	recovery bool
+
+	mu      sync.Mutex
+	changed chan struct{} // closed and replaced with every change
+	unread  []Event
+	steps   []step // of the connection, not looked at yet
+	offline bool   // the last step was no connect
+	ignored map[string]bool
+	log     transcript
+	moved   int // events in and out, see Server.Settle
+	settled int // the last barrier that came back
+}
+
+func newInbox(srv *Server, recovery bool) *Inbox {
+	return &Inbox{srv: srv, recovery: recovery, changed: make(chan struct{}), offline: true, log: newTranscript()}
+}
+
+// update changes the inbox and wakes who waits for it.
+func (b *Inbox) update(change func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	change()
+	close(b.changed)
+	b.changed = make(chan struct{})
+}
+
+// arrived is told of every event that comes in.
+func (b *Inbox) arrived(m *event.Message) {
+	b.update(func() {
+		if m.Event() == barrier {
+			_ = m.Arg(0, &b.settled) // it is ours
+			return
+		}
+		e := received(m, b.recovery)
+		b.moved++
+		b.log.add("received " + cut(e.String(), shortText))
+		if !b.ignored[e.Name] {
+			b.unread = append(b.unread, e)
+		}
+	})
+}
+
+// left is told of every event that is emitted.
+func (b *Inbox) left(m *event.Message) {
+	if m.Event() == barrier {
+		return
+	}
+	e := received(m, false)
+	b.update(func() {
+		b.moved++
+		b.log.add("emitted " + cut(e.String(), shortText))
+	})
+}
+
+// await calls ready, with b.mu held, until it reports true. It reports false when patience is at its end, and also
+// when the connection is and nothing more can come.
+func (b *Inbox) await(ready func() bool) bool {
+	patience := time.NewTimer(b.srv.patience())
+	defer patience.Stop()
+	gone := false
+	for {
+		b.mu.Lock()
+		ok, changed, offline := ready(), b.changed, b.offline
+		b.mu.Unlock()
+		if ok {
+			return true
+		}
+		var again <-chan time.Time
+		if offline {
+			again = time.After(goneInterval)
+		}
+		select {
+		case <-changed:
+			gone = false
+		case <-again:
+			was := gone
+			if gone = b.gone(); gone && was {
+				return false
+			}
+		case <-patience.C:
+			return false
+		}
+	}
+}
+
+// goneInterval is how often it is looked whether a client has given up, which is no change of its inbox. It counts when
+// it is found twice in a row, since what came before may be on its way to the inbox.
+const goneInterval = 500 * time.Millisecond
+
+// take waits for the next event.
+func (b *Inbox) take() (e Event, ok bool) {
+	ok = b.await(func() bool {
+		if len(b.unread) == 0 {
+			return false
+		}
+		e = b.unread[0]
+		b.unread = b.unread[1:]
+		return true
+	})
+	return e, ok
+}
+
+// Next waits for the next event and returns it.
+func (b *Inbox) Next(t testing.TB) Event {
+	t.Helper()
+	e, ok := b.take()
+	if !ok {
+		t.Fatal(b.report("no event came", nil))
+	}
+	return e
+}
+
+// NextOf waits for the next event of the name and returns it. Others before it stay to be looked at.
+func (b *Inbox) NextOf(t testing.TB, name string) Event {
+	t.Helper()
+	e, ok := b.pick(func(e Event) bool { return e.Name == name })
+	if !ok {
+		t.Fatal(b.report("no event "+name+" came", nil))
+	}
+	return e
+}
+
+// pick waits for an event and takes it out, leaving the others.
+func (b *Inbox) pick(fits func(Event) bool) (e Event, ok bool) {
+	ok = b.await(func() bool {
+		i := slices.IndexFunc(b.unread, fits)
+		if i < 0 {
+			return false
+		}
+		e = b.unread[i]
+		b.unread = slices.Delete(slices.Clone(b.unread), i, i+1)
+		return true
+	})
+	return e, ok
+}
+
+// Received returns the events that were not looked at yet, after everything has come to rest (see [Server.Settle]).
+func (b *Inbox) Received(t testing.TB) []Event {
+	t.Helper()
+	b.srv.Settle(t)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := b.unread
+	b.unread = nil
+	return all
+}
+
+// Ignore forgets events of these names, those that are there and those to come.
+func (b *Inbox) Ignore(names ...string) {
+	b.update(func() {
+		if b.ignored == nil {
+			b.ignored = map[string]bool{}
+		}
+		for _, name := range names {
+			b.ignored[name] = true
+		}
+		b.unread = slices.DeleteFunc(slices.Clone(b.unread), func(e Event) bool { return b.ignored[e.Name] })
+	})
+}

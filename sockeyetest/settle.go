@@ -1,0 +1,120 @@
+package sockeyetest
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+
+	"github.com/sockeye-io/sockeye/event"
+	"github.com/sockeye-io/sockeye/socketio"
+)
+
+// barrier is the event with which Settle finds out that everything before it has been handled.
+const barrier = "sockeyetest.settle"
+
+// maxRounds is how often everybody is asked before it is said that they never come to rest.
+const maxRounds = 100
+
+// Settle returns when everything has come to rest: what was emitted, on either side, has arrived and been handled, and
+// so has what was emitted in consequence.
+//
+// In a bubble of testing/synctest that is synctest.Wait: nothing is left to do before the clock moves on.
+//
+// Outside of one, every client of this package emits an event, "sockeyetest.settle", whose way leads through the queue
+// of its handlers at the server, back, and through its own; this is repeated until nothing else has moved meanwhile.
+// That covers handlers and what they emit, but not what other goroutines of the program or timers are about to do: use
+// a bubble where there are such. OnAny and Use, on both sides, see the event.
+func (s *Server) Settle(t testing.TB) {
+	t.Helper()
+	if s.bubble {
+		synctest.Wait()
+		return
+	}
+	if len(s.sockets()) == 0 {
+		t.Fatal("sockeyetest: outside of a bubble of testing/synctest, Start must be told which *socketio.Server is in the handler")
+	}
+	for round := 0; ; round++ {
+		before := s.moved()
+		for _, c := range s.everybody() {
+			c.roundtrip(t)
+		}
+		if round > 0 && s.moved() == before {
+			return
+		}
+		if round == maxRounds {
+			t.Fatalf("sockeyetest: after %d rounds there is still something going on: client and server may be answering each other for ever", round)
+		}
+	}
+}
+
+func (s *Server) everybody() []*Client {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.clients[:len(s.clients):len(s.clients)]
+}
+
+// moved counts what came to clients and what they emitted.
+func (s *Server) moved() int {
+	n := 0
+	for _, c := range s.everybody() {
+		c.mu.Lock()
+		n += c.Inbox.moved
+		c.mu.Unlock()
+	}
+	return n
+}
+
+// roundtrip sends a barrier through the handlers of the socket and back. A client that is not connected has nothing on
+// its way.
+func (c *Client) roundtrip(t testing.TB) {
+	t.Helper()
+	peer := c.peer()
+	if peer == nil {
+		return
+	}
+	c.mu.Lock()
+	n := c.settled + 1
+	c.mu.Unlock()
+	sub := peer.OnAny(func(_ context.Context, m *event.Message) error {
+		if m.Event() != barrier {
+			return nil
+		}
+		_ = m.Ack() // only a client with retries wants it
+		return peer.Emit(barrier, n)
+	})
+	defer sub.Close()
+	if err := c.Emit(barrier, n); err != nil {
+		return // it is not connected any more
+	}
+	gone := false
+	if !c.await(func() bool { gone = c.offline; return gone || c.settled >= n }) {
+		t.Fatal(c.report("does not come to rest: a handler of the client's socket has not returned, on the server or here",
+			[]field{{"hint", "in a bubble of testing/synctest it is no matter that handlers wait"}}))
+	}
+}
+
+// peer returns the server's side of a client's socket, or nil.
+func (c *Client) peer() *socketio.Socket {
+	id := c.ID()
+	if id == "" {
+		return nil
+	}
+	for _, io := range c.srv.sockets() {
+		if s := io.Of(c.Namespace()).Socket(id); s != nil {
+			return s
+		}
+	}
+	return nil
+}
+
+// Peer returns the server's side of the client's socket, to look at its rooms and data, or to disconnect it. The client
+// must be connected.
+func (c *Client) Peer(t testing.TB) *socketio.Socket {
+	t.Helper()
+	s := c.peer()
+	if s == nil {
+		t.Fatal(c.report(fmt.Sprintf("no server knows the socket %q", c.ID()), nil))
+	}
+	return s
+}
