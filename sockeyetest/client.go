@@ -125,7 +125,8 @@ func (c *Client) MustEmit(t testing.TB, name string, args ...any) {
 }
 
 // Cut breaks the connections of the client, as a reset does: without a goodbye, but both sides notice at once. The
-// client may connect again.
+// client may connect again. One that polls may get over it without a disconnect, since package http repeats a GET;
+// Offline ends that, too.
 func (c *Client) Cut() { c.link.Cut() }
 
 // Freeze lets nothing pass between the client and the server, in either direction, and nobody notices: a cable that is

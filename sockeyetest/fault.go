@@ -1,7 +1,9 @@
 package sockeyetest
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 	"testing"
 
 	"github.com/sockeye-io/sockeye/socketio"
@@ -32,7 +34,7 @@ func (s *Server) each(do func(*memnet.Link)) {
 	}
 }
 
-// Restart ends the server as if its process were killed, and serves h from now on, at the same address; servers are as
+// Restart ends the server as if its process were killed, which closes its connections, and serves h from now on, at the same address; servers are as
 // in [Start]. Servers that are not among the new ones are closed; one that is keeps what it knows, as if only the HTTP
 // server in front had been killed.
 func (s *Server) Restart(t testing.TB, h http.Handler, servers ...*socketio.Server) {
@@ -42,7 +44,7 @@ func (s *Server) Restart(t testing.TB, h http.Handler, servers ...*socketio.Serv
 	s.mu.Unlock()
 	_ = old.http.Close() // the listener's error, which has none
 	<-old.served
-	s.Cut()
+	old.hangUp()
 	s.serve(h, servers)
 	now := map[*socketio.Server]bool{}
 	for _, io := range s.sockets() {
@@ -52,5 +54,15 @@ func (s *Server) Restart(t testing.TB, h http.Handler, servers ...*socketio.Serv
 		if !now[io] {
 			_ = io.Close() // that it was closed already
 		}
+	}
+}
+
+// hangUp closes the server's ends of all connections, whoever has them.
+func (b *backend) hangUp() {
+	b.srv.mu.Lock()
+	ends := slices.Collect(maps.Keys(b.ends))
+	b.srv.mu.Unlock()
+	for _, c := range ends {
+		_ = c.Close() // that it was closed meanwhile
 	}
 }
