@@ -33,8 +33,9 @@ func checkName(name string) {
 // Name returns the name of the event.
 func (e Event[T]) Name() string { return e.name }
 
-// On calls h for every event of this name that l receives. An event whose contents are not a T does not reach h: l is
-// told by an error that is [ErrArgument].
+// On calls h for every event of this name that l receives. If the sender asked for an acknowledgement it gets one, without
+// arguments, when h has returned nil. An event whose contents are not a T does not reach h: l is told by an error that is
+// [ErrArgument].
 func (e Event[T]) On(l Listener, h func(ctx context.Context, v T) error) Subscription {
 	return l.On(e.name, func(ctx context.Context, m *Message) error {
 		var v T
@@ -44,6 +45,7 @@ func (e Event[T]) On(l Listener, h func(ctx context.Context, v T) error) Subscri
 		if err := h(ctx, v); err != nil {
 			return failed(m, err)
 		}
+		_ = m.Ack() // fails if nobody wants it, or is there to get it
 		return nil
 	})
 }

@@ -371,6 +371,9 @@ func (c *connection) join(ns *Namespace, auth jsontext.Value) {
 		c.endAttempt(name)
 		return
 	}
+	if recovered && s.m.log.repeats != nil {
+		s.m.log.repeats.attach(s)
+	}
 	if !recovered || c.server.opts.Recovery.RunMiddlewares {
 		if err := ns.runMiddlewares(s); err != nil {
 			there := s.Context().Err() == nil

@@ -60,6 +60,7 @@ type eventLog struct {
 	pinned  bool      // a client is coming back: nothing may be dropped
 	resent  time.Time // when the client came back last, and got all that was there
 	data    any       // of the socket, while the client is away
+	repeats *repeats  // of the sockets before
 	place   *list.Element
 }
 

@@ -57,6 +57,7 @@ type socketMore struct {
 	disconnecting hooks[func(Reason)]
 	disconnect    hooks[func(Reason, error)]
 	failed        hooks[func(error)]
+	guard         atomic.Pointer[guard]
 
 	mu        sync.Mutex
 	lastRooms []string // from the end of the connection until the disconnect listeners ran
@@ -287,14 +288,19 @@ func (s *Socket) tell(err error) (heard bool) {
 
 // receiveEvent queues an event for the handlers. It reports false if there was no room in time.
 func (s *Socket) receiveEvent(p *packet.Packet) bool {
-	var ack func(args ...any) error
-	if p.HasID {
-		id := p.ID
-		ack = func(args ...any) error { return s.sendAck(id, args) }
-	}
 	size := len(p.Data) + taskOverhead
 	for _, a := range p.Attachments {
 		size += len(a)
+	}
+	var ack func(args ...any) error
+	if p.HasID {
+		if x := s.more.Load(); x != nil && p.ID < unrepeated {
+			if g := x.guard.Load(); g != nil {
+				return s.receiveGuarded(g, p, size)
+			}
+		}
+		id := p.ID
+		ack = func(args ...any) error { return s.sendAck(id, args) }
 	}
 	return s.pushEvent(task{msg: event.NewMessage(p.Event, p.Data, p.Attachments, ack), size: size})
 }
@@ -331,19 +337,20 @@ func (s *Socket) sendAck(id uint64, args []any) error {
 	return sendError(s.conn.session.Send(ms...))
 }
 
-// handle runs what listens to an event. It is called by the worker only.
-func (s *Socket) handle(m *Message) {
+// handle runs what listens to an event, and returns how many that were. It is called by the worker only.
+func (s *Socket) handle(m *Message) (ran int) {
 	if s.dropped.Load() {
-		return
+		return 0
 	}
 	if x := s.more.Load(); x != nil {
 		for _, h := range x.any.snapshot() {
 			_ = s.call(*h, m) // has been reported
+			ran++
 		}
 		for _, h := range x.use.snapshot() {
 			if err := s.call(*h, m); err != nil {
 				s.fail(m, err)
-				return
+				return ran + 1
 			}
 		}
 	}
@@ -356,6 +363,7 @@ func (s *Socket) handle(m *Message) {
 			s.fail(m, err)
 		}
 	}
+	return ran + len(handlers)
 }
 
 // fail answers an event with an error, if an answer is wanted.
