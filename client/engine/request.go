@@ -119,14 +119,25 @@ func (r *requests) new(ctx context.Context, method, transport, sid string, extra
 	}
 	u.RawQuery = query.Encode()
 	req := (&http.Request{Method: method, URL: &u, Host: r.header.Get("Host"), Header: r.header.Clone()}).WithContext(ctx)
-	if body != nil {
+	switch {
+	case body != nil:
 		req.Header.Set("Content-Type", "text/plain;charset=UTF-8")
 		req.ContentLength = int64(len(body))
 		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 		req.Body, _ = req.GetBody()
+	case sid != "" && transport != WebSocket:
+		req.Body = unrepeatable{}
 	}
 	return req
 }
+
+// unrepeatable is the empty body of a GET for messages. http.Transport makes a GET again by itself when a connection
+// that it kept breaks before the response; here that would lose what the first response brought, unnoticed. A body
+// that it can't get again stops it, and since it is empty nothing of it is sent.
+type unrepeatable struct{}
+
+func (unrepeatable) Read([]byte) (int, error) { return 0, io.EOF }
+func (unrepeatable) Close() error             { return nil }
 
 // do carries out a request and returns its response if that has the wanted status.
 func (r *requests) do(req *http.Request, status int) (*http.Response, error) {
