@@ -6,61 +6,68 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/sockeye-io/sockeye/client"
 	"github.com/sockeye-io/sockeye/event"
 )
 
+// MustEmit emits an event and ends the test if that fails.
+func (b *End) MustEmit(t testing.TB, name string, args ...any) {
+	t.Helper()
+	if err := b.socket.Emit(name, args...); err != nil {
+		t.Fatal(b.report(fmt.Sprintf("can't emit %s: %v", name, err), nil))
+	}
+}
+
 // Call emits an event, waits for its acknowledgement and returns it. The test ends if there is none, or if it tells of
 // a failure; see CallError for those.
-func (c *Client) Call(t testing.TB, name string, args ...any) *client.Ack {
+func (b *End) Call(t testing.TB, name string, args ...any) *event.Ack {
 	t.Helper()
-	ack := c.acknowledged(t, name, args)
+	ack := b.acknowledged(t, name, args)
 	if err := ack.Err(); err != nil {
-		t.Fatal(c.report(fmt.Sprintf("%s is answered with a failure: %s", name, showError(err)), nil))
+		t.Fatal(b.report(fmt.Sprintf("%s is answered with a failure: %s", name, showError(err)), nil))
 	}
 	return ack
 }
 
 // CallError emits an event that must be answered with a failure of this code, and returns it.
-func (c *Client) CallError(t testing.TB, code, name string, args ...any) *event.Error {
+func (b *End) CallError(t testing.TB, code, name string, args ...any) *event.Error {
 	t.Helper()
-	ack := c.acknowledged(t, name, args)
+	ack := b.acknowledged(t, name, args)
 	failure, ok := errors.AsType[*event.Error](ack.Err())
 	switch {
 	case !ok:
 		values, _ := trees(ack.Len(), ack.Raw, ack.Attachments()) // what came in has been checked
-		t.Fatal(c.report(name+" is answered, and should fail",
+		t.Fatal(b.report(name+" is answered, and should fail",
 			[]field{{"expected", "an error with the code " + code}, {"received", showEvent("ack", values)}}))
 	case failure.Code != code:
-		t.Fatal(c.report(name+" fails in another way",
+		t.Fatal(b.report(name+" fails in another way",
 			[]field{{"expected", code}, {"received", showError(failure)}}))
 	}
 	return failure
 }
 
 // ExpectAck emits an event that must be acknowledged with these values.
-func (c *Client) ExpectAck(t testing.TB, want []any, name string, args ...any) {
+func (b *End) ExpectAck(t testing.TB, want []any, name string, args ...any) {
 	t.Helper()
 	values := mustEncode(t, E(name, want...))
-	ack := c.Call(t, name, args...)
+	ack := b.Call(t, name, args...)
 	got, err := trees(ack.Len(), ack.Raw, ack.Attachments())
 	if err != nil {
-		t.Fatal(c.report(fmt.Sprintf("the acknowledgement of %s is broken: %v", name, err), nil))
+		t.Fatal(b.report(fmt.Sprintf("the acknowledgement of %s is broken: %v", name, err), nil))
 	}
 	if differences := compare(values, got); len(differences) > 0 {
-		t.Fatal(c.report("the acknowledgement of "+name+" is another one", append([]field{
+		t.Fatal(b.report("the acknowledgement of "+name+" is another one", append([]field{
 			{"expected", showEvent("ack", values)}, {"received", showEvent("ack", got)},
 		}, difference(differences)...)))
 	}
 }
 
-func (c *Client) acknowledged(t testing.TB, name string, args []any) *client.Ack {
+func (b *End) acknowledged(t testing.TB, name string, args []any) *event.Ack {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), c.srv.Patience)
+	ctx, cancel := context.WithTimeout(t.Context(), b.srv.Patience)
 	defer cancel()
-	ack, err := c.EmitWithAck(ctx, name, args...)
+	ack, err := b.socket.EmitWithAck(ctx, name, args...)
 	if err != nil {
-		t.Fatal(c.report(fmt.Sprintf("%s is not acknowledged: %v", name, err), nil))
+		t.Fatal(b.report(fmt.Sprintf("%s is not acknowledged: %v", name, err), nil))
 	}
 	return ack
 }
@@ -78,7 +85,7 @@ func showError(err error) string {
 	return fmt.Sprintf("%v, with the data %s", err, show(values[0], shortText))
 }
 
-// Answer makes the client acknowledge events of the name with these values from now on.
-func (c *Client) Answer(name string, values ...any) client.Subscription {
-	return c.On(name, func(_ context.Context, m *event.Message) error { return m.Ack(values...) })
+// Answer acknowledges events of the name with these values from now on.
+func (b *End) Answer(name string, values ...any) event.Subscription {
+	return b.socket.On(name, func(_ context.Context, m *event.Message) error { return m.Ack(values...) })
 }

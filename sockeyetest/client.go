@@ -12,10 +12,10 @@ import (
 	"github.com/sockeye-io/sockeye/sockeyetest/internal/memnet"
 )
 
-// A Client is a client of a [Server]: a client.Socket, and what it has received.
+// A Client is a client of a [Server]: a client.Socket with everything that it can do, and an [End] for the test.
 type Client struct {
 	*client.Socket
-	*Inbox
+	*End
 	name string
 	link *memnet.Link
 }
@@ -29,8 +29,10 @@ func (s *Server) Client(t testing.TB, namespace string, opts ...Option) *Client 
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		set.link.Cut() // what is frozen would be waited for
-		_ = c.Close()  // the error says what was not sent, and that is the test's business
+		// What is frozen, or on a slow way, would be waited for.
+		set.link.SetDown(true)
+		set.link.Thaw()
+		_ = c.Close() // the error says what was not sent, and that is the test's business
 		set.web.CloseIdleConnections()
 	})
 	return s.newClient(c.Of(namespace), set.name, set.link)
@@ -71,8 +73,9 @@ func (c *Client) mustConnect(t testing.TB) {
 
 // newClient wraps a socket.
 func (s *Server) newClient(socket *client.Socket, name string, link *memnet.Link) *Client {
-	c := &Client{Socket: socket, Inbox: newInbox(s, s.recovers()), name: name, link: link}
-	b := c.Inbox
+	c := &Client{Socket: socket, End: newEnd(s, s.recovers()), name: name, link: link}
+	b := c.End
+	b.socket = socket
 	b.who = func() string { return fmt.Sprintf("%s in %s", name, socket.Namespace()) }
 	b.state = c.describe
 	b.gone = func() bool { return !socket.Active() }
@@ -114,14 +117,6 @@ func explain(err error) string {
 		return fmt.Sprintf("%v, with the data %s", err, cut(string(refused.Data), shortText))
 	}
 	return fmt.Sprint(err)
-}
-
-// MustEmit emits an event and ends the test if that fails.
-func (c *Client) MustEmit(t testing.TB, name string, args ...any) {
-	t.Helper()
-	if err := c.Emit(name, args...); err != nil {
-		t.Fatal(c.report(fmt.Sprintf("can't emit %s: %v", name, err), nil))
-	}
 }
 
 // Cut breaks the connections of the client, as a reset does: without a goodbye, but both sides notice at once. The

@@ -21,7 +21,7 @@ func (s *Server) close() {
 		s.over = true
 		s.mu.Unlock()
 	}()
-	s.each((*memnet.Link).Cut)
+	s.each(func(l *memnet.Link) { l.SetDown(true); l.Thaw() })
 	for _, b := range s.backends {
 		_ = b.http.Close() // the listener's error, which has none
 		<-b.served

@@ -14,7 +14,7 @@ import (
 func compare(want, got []any) []string {
 	var c comparison
 	for i := range max(len(want), len(got)) {
-		path := "argument " + strconv.Itoa(i+1)
+		path := "argument " + strconv.Itoa(i)
 		switch {
 		case i >= len(got):
 			c.add("%s is missing: expected %s", path, show(want[i], shortText))

@@ -25,7 +25,7 @@
 //
 // # What a client has received
 //
-// Every event that comes in is kept as a value in the [Inbox] of its client, in
+// Every event that comes in is kept as a value in the [End] of its client, in
 // order, until the test looks at it. Arguments are compared as what they are on
 // the wire, so a struct equals the object that it is encoded as, and a []byte is
 // binary.

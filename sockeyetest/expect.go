@@ -7,7 +7,7 @@ import (
 )
 
 // Expect waits for the next event, which must be this one, and returns it.
-func (b *Inbox) Expect(t testing.TB, name string, args ...any) Event {
+func (b *End) Expect(t testing.TB, name string, args ...any) Event {
 	t.Helper()
 	want := E(name, args...)
 	values := mustEncode(t, want)
@@ -24,7 +24,7 @@ func (b *Inbox) Expect(t testing.TB, name string, args ...any) Event {
 }
 
 // ExpectEventually waits for this event and returns it. Others before it stay to be looked at.
-func (b *Inbox) ExpectEventually(t testing.TB, name string, args ...any) Event {
+func (b *End) ExpectEventually(t testing.TB, name string, args ...any) Event {
 	t.Helper()
 	want := E(name, args...)
 	values := mustEncode(t, want)
@@ -41,7 +41,7 @@ func (b *Inbox) ExpectEventually(t testing.TB, name string, args ...any) Event {
 }
 
 // nearest finds the event of the name that differs in the fewest places.
-func (b *Inbox) nearest(name string, values []any) (near Event, found bool) {
+func (b *End) nearest(name string, values []any) (near Event, found bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	least := 0
@@ -57,7 +57,7 @@ func (b *Inbox) nearest(name string, values []any) (near Event, found bool) {
 }
 
 // ExpectSet waits for as many events, which must be these, in any order.
-func (b *Inbox) ExpectSet(t testing.TB, events ...Event) {
+func (b *End) ExpectSet(t testing.TB, events ...Event) {
 	t.Helper()
 	wanted := make([][]any, len(events))
 	for i, e := range events {
@@ -124,9 +124,9 @@ func match(wants, gots int, fits func(want, got int) bool) (missing, surplus []i
 
 // ExpectNone checks that there is no event that was not looked at, after everything has come to rest (see
 // [Server.Settle]).
-func (b *Inbox) ExpectNone(t testing.TB) {
+func (b *End) ExpectNone(t testing.TB) {
 	t.Helper()
-	b.srv.Settle(t)
+	b.settle(t)
 	b.mu.Lock()
 	n := len(b.unread)
 	b.mu.Unlock()

@@ -11,7 +11,10 @@ import (
 type field struct{ name, text string }
 
 // report says what is wrong, and whatever else helps to understand it.
-func (b *Inbox) report(problem string, fields []field) string {
+func (b *End) report(problem string, fields []field) string {
+	if b.srv.bubble {
+		inBubble() // waits, so that the history is complete
+	}
 	state := b.state()
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -31,6 +31,7 @@ type Server struct {
 	backends []*backend // all that there were
 	links    []*memnet.Link
 	clients  []*Client
+	arrivals []*Arrivals
 	clientNo int
 	portNo   int
 	over     bool // the test has ended
@@ -60,7 +61,7 @@ func Start(t testing.TB, h http.Handler, servers ...*socketio.Server) *Server {
 	return s
 }
 
-// inBubble reports whether the caller is in a bubble of testing/synctest.
+// inBubble reports whether the caller is in a bubble of testing/synctest. If so, it waits until all else is at rest.
 func inBubble() (is bool) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -108,7 +109,11 @@ func (s *Server) serve(h http.Handler, servers []*socketio.Server) {
 	s.mu.Lock()
 	s.current = b
 	s.backends = append(s.backends, b)
+	arrivals := s.arrivals
 	s.mu.Unlock()
+	for _, a := range arrivals {
+		a.watch(servers)
+	}
 	go func() {
 		defer close(b.served)
 		_ = b.http.Serve(b.listener) // that it was closed

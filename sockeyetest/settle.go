@@ -34,18 +34,22 @@ func (s *Server) Settle(t testing.TB) {
 	if len(s.sockets()) == 0 {
 		t.Fatal("sockeyetest: outside of a bubble of testing/synctest, Start must be told which *socketio.Server is in the handler")
 	}
-	for round := 0; ; round++ {
+	// After one round the server has handled what clients had emitted, after another clients have what the server had.
+	quiet := 0
+	for range maxRounds {
 		before := s.moved()
 		for _, c := range s.everybody() {
 			c.roundtrip(t)
 		}
-		if round > 0 && s.moved() == before {
+		quiet++
+		if s.moved() != before {
+			quiet = 0
+		}
+		if quiet == 2 {
 			return
 		}
-		if round == maxRounds {
-			t.Fatalf("sockeyetest: after %d rounds there is still something going on: client and server may be answering each other for ever", round)
-		}
 	}
+	t.Fatalf("sockeyetest: after %d rounds there is still something going on: client and server may be answering each other for ever", maxRounds)
 }
 
 func (s *Server) everybody() []*Client {
@@ -59,7 +63,7 @@ func (s *Server) moved() int {
 	n := 0
 	for _, c := range s.everybody() {
 		c.mu.Lock()
-		n += c.Inbox.moved
+		n += c.End.moved
 		c.mu.Unlock()
 	}
 	return n
@@ -92,6 +96,17 @@ func (c *Client) roundtrip(t testing.TB) {
 		t.Fatal(c.report("does not come to rest: a handler of the client's socket has not returned, on the server or here",
 			[]field{{"hint", "in a bubble of testing/synctest it is no matter that handlers wait"}}))
 	}
+}
+
+// settle is Settle for what came to this end.
+func (b *End) settle(t testing.TB) {
+	t.Helper()
+	if !b.srv.bubble && b.foreign != nil && b.foreign() {
+		t.Fatal(b.report("whether more comes can't be known: the client is none of this package", []field{
+			{"hint", "run the test in a bubble of testing/synctest"},
+		}))
+	}
+	b.srv.Settle(t)
 }
 
 // peer returns the server's side of a client's socket, or nil.

@@ -42,7 +42,7 @@ func (s step) String() string {
 	return "disconnected: " + s.reason
 }
 
-func (b *Inbox) step(s step) {
+func (b *End) step(s step) {
 	b.update(func() {
 		b.steps = append(b.steps, s)
 		b.offline = s.kind != connected
@@ -51,10 +51,10 @@ func (b *Inbox) step(s step) {
 	})
 }
 
-func (b *Inbox) note(text string) { b.update(func() { b.log.add(text) }) }
+func (b *End) note(text string) { b.update(func() { b.log.add(text) }) }
 
 // nextStep waits for the next step of a kind, and forgets those before it.
-func (b *Inbox) nextStep(kind stepKind) (s step, ok bool) {
+func (b *End) nextStep(kind stepKind) (s step, ok bool) {
 	ok = b.await(func() bool {
 		for len(b.steps) > 0 {
 			s, b.steps = b.steps[0], b.steps[1:]
@@ -68,7 +68,7 @@ func (b *Inbox) nextStep(kind stepKind) (s step, ok bool) {
 }
 
 // disconnect waits for the next disconnect, which must be for the reason.
-func (b *Inbox) disconnect(t testing.TB, reason string) error {
+func (b *End) disconnect(t testing.TB, reason string) error {
 	t.Helper()
 	s, ok := b.nextStep(disconnected)
 	if !ok {

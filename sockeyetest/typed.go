@@ -9,14 +9,14 @@ import (
 	"github.com/sockeye-io/sockeye/event"
 )
 
-// Next waits for the next event of c, which must be of this declaration, and returns what it carries.
-func Next[T any](t testing.TB, c *Client, e event.Event[T]) T { t.Helper(); return next(t, c.Inbox, e) }
+// A Receiver is a [Client] or a [Peer].
+type Receiver interface{ box() *End }
 
-// Expect waits for the next event of c, which must be of this declaration and carry want.
-func Expect[T any](t testing.TB, c *Client, e event.Event[T], want T) {
+// Expect waits for the next event of r, which must be of this declaration and carry want.
+func Expect[T any](t testing.TB, r Receiver, e event.Event[T], want T) {
 	t.Helper()
 	expected := Of(e, want)
-	c.Expect(t, expected.Name, expected.Args...)
+	r.box().Expect(t, expected.Name, expected.Args...)
 }
 
 // Of returns an event of this declaration, to compare with.
@@ -37,8 +37,10 @@ func (c *catcher) Emit(name string, args ...any) error {
 	return nil
 }
 
-func next[T any](t testing.TB, b *Inbox, e event.Event[T]) T {
+// Next waits for the next event of r, which must be of this declaration, and returns what it carries.
+func Next[T any](t testing.TB, r Receiver, e event.Event[T]) T {
 	t.Helper()
+	b := r.box()
 	got, ok := b.take()
 	if !ok {
 		t.Fatal(b.report("no event came", []field{{"expected", e.Name()}}))
@@ -71,36 +73,37 @@ func (l *ear) On(_ string, h event.Handler) event.Subscription {
 }
 
 // Call sends req, and ends the test if there is no reply. A failure that is the expected answer is what CallError is for.
-func Call[Req, Reply any](t testing.TB, c *Client, call event.Call[Req, Reply], req Req) Reply {
+func Call[Req, Reply any](t testing.TB, r Receiver, call event.Call[Req, Reply], req Req) Reply {
 	t.Helper()
-	reply, err := send(t, c, call, req)
+	reply, err := send(t, r, call, req)
 	if err != nil {
-		t.Fatal(c.report(fmt.Sprintf("%s failed: %s", call.Name(), showError(err)), nil))
+		t.Fatal(r.box().report(fmt.Sprintf("%s failed: %s", call.Name(), showError(err)), nil))
 	}
 	return reply
 }
 
 // CallError sends req, which must be answered with a failure of this code, and returns it.
-func CallError[Req, Reply any](t testing.TB, c *Client, code string, call event.Call[Req, Reply], req Req) *event.Error {
+func CallError[Req, Reply any](t testing.TB, r Receiver, code string, call event.Call[Req, Reply], req Req) *event.Error {
 	t.Helper()
-	reply, err := send(t, c, call, req)
+	reply, err := send(t, r, call, req)
 	failure, ok := errors.AsType[*event.Error](err)
 	expected := field{"expected", "an error with the code " + code}
 	switch {
 	case err == nil:
-		t.Fatal(c.report(call.Name()+" is answered, and should fail",
+		t.Fatal(r.box().report(call.Name()+" is answered, and should fail",
 			[]field{expected, {"received", E("reply", reply).String()}}))
 	case !ok:
-		t.Fatal(c.report(call.Name()+" is not answered", []field{expected, {"received", err.Error()}}))
+		t.Fatal(r.box().report(call.Name()+" is not answered", []field{expected, {"received", err.Error()}}))
 	case failure.Code != code:
-		t.Fatal(c.report(call.Name()+" fails in another way", []field{expected, {"received", showError(failure)}}))
+		t.Fatal(r.box().report(call.Name()+" fails in another way", []field{expected, {"received", showError(failure)}}))
 	}
 	return failure
 }
 
-func send[Req, Reply any](t testing.TB, c *Client, call event.Call[Req, Reply], req Req) (Reply, error) {
+func send[Req, Reply any](t testing.TB, r Receiver, call event.Call[Req, Reply], req Req) (Reply, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), c.srv.Patience)
+	b := r.box()
+	ctx, cancel := context.WithTimeout(t.Context(), b.srv.Patience)
 	defer cancel()
-	return call.Call(ctx, c, req)
+	return call.Call(ctx, b.socket, req)
 }

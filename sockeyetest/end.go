@@ -9,15 +9,21 @@ import (
 	"github.com/sockeye-io/sockeye/event"
 )
 
-// An Inbox holds the events that have come in, in their order, until the test looks at them. A [Client] has one and a
-// [Peer] has one.
+// An End is one end of a connection, as a test sees it: it keeps the events that have come in, in their order, until the
+// test looks at them, and sends. A [Client] is one, and a [Peer].
 //
-// Its methods that take a testing.TB end the test if they find something else than what they are asked for.
-type Inbox struct {
-	srv      *Server
+// Methods that take a testing.TB end the test if they find something else than what they are asked for.
+type End struct {
+	srv    *Server
+	socket interface {
+		event.Emitter
+		event.Caller
+		event.Listener
+	}
 	who      func() string // whose it is
 	state    func() string // of the connection, in words
 	gone     func() bool   // not connected, and not going to be
+	foreign  func() bool   // the other end is not of this package; nil if it surely is
 	recovery bool
 
 	mu      sync.Mutex
@@ -31,12 +37,15 @@ type Inbox struct {
 	settled int // the last barrier that came back
 }
 
-func newInbox(srv *Server, recovery bool) *Inbox {
-	return &Inbox{srv: srv, recovery: recovery, changed: make(chan struct{}), offline: true, log: newTranscript()}
+func newEnd(srv *Server, recovery bool) *End {
+	return &End{srv: srv, recovery: recovery, changed: make(chan struct{}), offline: true, log: newTranscript()}
 }
 
-// update changes the inbox and wakes who waits for it.
-func (b *Inbox) update(change func()) {
+// box is for what takes either kind.
+func (b *End) box() *End { return b }
+
+// update changes it and wakes who waits for it.
+func (b *End) update(change func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	change()
@@ -45,7 +54,7 @@ func (b *Inbox) update(change func()) {
 }
 
 // arrived is told of every event that comes in.
-func (b *Inbox) arrived(m *event.Message) {
+func (b *End) arrived(m *event.Message) {
 	b.update(func() {
 		if m.Event() == barrier {
 			_ = m.Arg(0, &b.settled) // it is ours
@@ -61,7 +70,7 @@ func (b *Inbox) arrived(m *event.Message) {
 }
 
 // left is told of every event that is emitted.
-func (b *Inbox) left(m *event.Message) {
+func (b *End) left(m *event.Message) {
 	if m.Event() == barrier {
 		return
 	}
@@ -74,7 +83,7 @@ func (b *Inbox) left(m *event.Message) {
 
 // await calls ready, with b.mu held, until it reports true. It reports false when patience is at its end, and also
 // when the connection is and nothing more can come.
-func (b *Inbox) await(ready func() bool) bool {
+func (b *End) await(ready func() bool) bool {
 	patience := time.NewTimer(b.srv.patience())
 	defer patience.Stop()
 	gone := false
@@ -103,12 +112,12 @@ func (b *Inbox) await(ready func() bool) bool {
 	}
 }
 
-// goneInterval is how often it is looked whether a client has given up, which is no change of its inbox. It counts when
-// it is found twice in a row, since what came before may be on its way to the inbox.
+// goneInterval is how often it is looked whether a client has given up, which changes nothing here. It counts when it is
+// found twice in a row, since what came before may be on its way.
 const goneInterval = 500 * time.Millisecond
 
 // take waits for the next event.
-func (b *Inbox) take() (e Event, ok bool) {
+func (b *End) take() (e Event, ok bool) {
 	ok = b.await(func() bool {
 		if len(b.unread) == 0 {
 			return false
@@ -121,7 +130,7 @@ func (b *Inbox) take() (e Event, ok bool) {
 }
 
 // Next waits for the next event and returns it.
-func (b *Inbox) Next(t testing.TB) Event {
+func (b *End) Next(t testing.TB) Event {
 	t.Helper()
 	e, ok := b.take()
 	if !ok {
@@ -131,7 +140,7 @@ func (b *Inbox) Next(t testing.TB) Event {
 }
 
 // NextOf waits for the next event of the name and returns it. Others before it stay to be looked at.
-func (b *Inbox) NextOf(t testing.TB, name string) Event {
+func (b *End) NextOf(t testing.TB, name string) Event {
 	t.Helper()
 	e, ok := b.pick(func(e Event) bool { return e.Name == name })
 	if !ok {
@@ -141,7 +150,7 @@ func (b *Inbox) NextOf(t testing.TB, name string) Event {
 }
 
 // pick waits for an event and takes it out, leaving the others.
-func (b *Inbox) pick(fits func(Event) bool) (e Event, ok bool) {
+func (b *End) pick(fits func(Event) bool) (e Event, ok bool) {
 	ok = b.await(func() bool {
 		i := slices.IndexFunc(b.unread, fits)
 		if i < 0 {
@@ -155,9 +164,9 @@ func (b *Inbox) pick(fits func(Event) bool) (e Event, ok bool) {
 }
 
 // Received returns the events that were not looked at yet, after everything has come to rest (see [Server.Settle]).
-func (b *Inbox) Received(t testing.TB) []Event {
+func (b *End) Received(t testing.TB) []Event {
 	t.Helper()
-	b.srv.Settle(t)
+	b.settle(t)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	all := b.unread
@@ -166,7 +175,7 @@ func (b *Inbox) Received(t testing.TB) []Event {
 }
 
 // Ignore forgets events of these names, those that are there and those to come.
-func (b *Inbox) Ignore(names ...string) {
+func (b *End) Ignore(names ...string) {
 	b.update(func() {
 		if b.ignored == nil {
 			b.ignored = map[string]bool{}
