@@ -68,7 +68,7 @@ func (t *streaming) stream(w http.ResponseWriter, q *request, first []*Message) 
 
 	out := newStreamWriter(w, q)
 	if err := out.write(first); err != nil {
-		s.finish(ReasonTransportError, err, endAbort)
+		t.lost(err)
 		return
 	}
 	opts := &s.server.opts

@@ -271,9 +271,10 @@ func TestRedirect(t *testing.T) {
 func TestFallback(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newMemoryServer(t, nil)
-		deaf := true
+		var deaf atomic.Bool
+		deaf.Store(true)
 		s.around = func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-			if deaf && r.Header.Get("Upgrade") != "" {
+			if deaf.Load() && r.Header.Get("Upgrade") != "" {
 				<-r.Context().Done()
 				return
 			}
@@ -301,7 +302,7 @@ func TestFallback(t *testing.T) {
 			t.Errorf("%s after %v, remembered", c.Transport(), took)
 		}
 		c.Close()
-		deaf = false
+		deaf.Store(false)
 		time.Sleep(11 * time.Minute)
 		c, _ = s.dial(opts)
 		if c.Transport() != engine.WebSocket {

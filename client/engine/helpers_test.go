@@ -181,6 +181,7 @@ type server struct {
 	client   *http.Client // reaches it
 	accepted *queue[*peer]
 	echo     bool
+	handlers sync.WaitGroup
 	// around, if set before the first request, gets every request.
 	around func(w http.ResponseWriter, r *http.Request, next http.Handler)
 }
@@ -228,6 +229,8 @@ func makeServer(t testing.TB, opts *engineio.Options) *server {
 }
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.handlers.Add(1)
+	defer s.handlers.Done()
 	if s.around != nil {
 		s.around(w, r, s.engine)
 		return
@@ -246,6 +249,7 @@ func (s *server) serve(ln net.Listener) {
 		_ = s.engine.Close()
 		_ = h.Close()
 		<-served
+		s.handlers.Wait()
 	})
 }
 

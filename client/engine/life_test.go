@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -438,10 +439,10 @@ func TestKeepAlive(t *testing.T) {
 		s := newMemoryServer(t, nil)
 		var network cutter
 		network.watch(s.client.Transport.(*http.Transport))
-		var asked string
+		var asked atomic.Value
 		said := newQueue[string]()
 		s.around = func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-			asked = r.URL.Query().Get("heartbeat")
+			asked.Store(r.URL.Query().Get("heartbeat"))
 			conn := hijackWebSocket(t, w, r)
 			defer conn.Close()
 			_, _ = conn.Write(compile(ws.NewTextFrame([]byte(openPacket))))
@@ -462,8 +463,8 @@ func TestKeepAlive(t *testing.T) {
 		}
 		c, _ := s.dial(opts, engine.WebSocket)
 		time.Sleep(13 * time.Second)
-		if asked != "4000" || said.len() != 3 {
-			t.Errorf("asked for %q, said %d things", asked, said.len())
+		if asked.Load() != "4000" || said.len() != 3 {
+			t.Errorf("asked for %q, said %d things", asked.Load(), said.len())
 		}
 		for said.len() > 0 {
 			if got := said.pop(t); got != "6" {
@@ -478,10 +479,9 @@ func TestKeepAlive(t *testing.T) {
 func TestSecondChance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newMemoryServer(t, nil)
-		starting := false
+		var starting atomic.Bool
 		s.around = func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-			if starting && r.Header.Get("Upgrade") != "" {
-				starting = false
+			if r.Header.Get("Upgrade") != "" && starting.Swap(false) {
 				http.Error(w, "starting", http.StatusBadGateway)
 				return
 			}
@@ -490,7 +490,7 @@ func TestSecondChance(t *testing.T) {
 		opts := &engine.Options{Memory: new(engine.Memory)}
 		c, _ := s.dial(opts)
 		c.Close()
-		starting = true
+		starting.Store(true)
 		c, _ = s.dial(opts)
 		synctest.Wait()
 		time.Sleep(time.Second)

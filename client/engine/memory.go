@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"net/http"
+	"net/http/cookiejar"
 	"slices"
 	"sync"
 	"time"
@@ -10,12 +12,15 @@ import (
 
 // Memory keeps, for ten minutes and for each server, what Dial and the
 // connections have learned of the way to it: the transport that worked, and how
-// often something must be sent lest the network cuts the connection. The zero
-// value is ready to use; share it between the connections of one client. It is
-// safe for concurrent use.
+// often something must be sent lest the network cuts the connection. It also keeps
+// cookies, as long as they say, unless Options.HTTPClient is given: a load balancer
+// that goes by them leads to the same server again, which may still know the
+// session. The zero value is ready to use; share it between the connections of one
+// client. It is safe for concurrent use.
 type Memory struct {
 	mu      sync.Mutex
 	servers map[string]*way
+	jar     http.CookieJar
 }
 
 // way is what is known of the way to one server.
@@ -30,7 +35,21 @@ type way struct {
 // wayLifetime is how long a way is believed in.
 const wayLifetime = 10 * time.Minute
 
-// Forget forgets everything, as is right when the network changes.
+// cookies returns the jar, one for a single connection if there is no memory.
+func (m *Memory) cookies() http.CookieJar {
+	fresh, _ := cookiejar.New(nil) // never fails
+	if m == nil {
+		return fresh
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.jar == nil {
+		m.jar = fresh
+	}
+	return m.jar
+}
+
+// Forget forgets all but the cookies, as is right when the network changes.
 func (m *Memory) Forget() {
 	m.mu.Lock()
 	m.servers = nil

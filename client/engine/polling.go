@@ -23,8 +23,9 @@ type polling struct {
 	streams  bool
 	ctx      context.Context // of all requests
 	cancel   context.CancelFunc
-	done     chan struct{} // closed when the reader has ended
-	paused   bool          // no further GET; guarded by conn.mu
+	session  context.Context // while this is a candidate: that of the transport before
+	done     chan struct{}   // closed when the reader has ended
+	paused   bool            // no further GET; guarded by conn.mu
 
 	body     io.ReadCloser // of the GET under way, or nil
 	buf      []byte
@@ -97,12 +98,14 @@ func (p *polling) closeBody() {
 
 // open makes the handshake. What else comes with it is kept for serve.
 func (p *polling) open(ctx context.Context, extra map[string]string) (h handshake, err error) {
-	stop := context.AfterFunc(ctx, p.cancel)
-	defer func() {
-		if !stop() {
-			err = context.Cause(ctx)
-		}
-	}()
+	err = p.guarded(ctx, func() error {
+		h, err = p.handshake(extra)
+		return err
+	})
+	return h, err
+}
+
+func (p *polling) handshake(extra map[string]string) (h handshake, err error) {
 	resp, err := p.get("", extra)
 	if err != nil {
 		return h, err
@@ -127,28 +130,36 @@ func (p *polling) open(ctx context.Context, extra map[string]string) (h handshak
 
 // probe makes the stream for a session that polls, and returns when the server has
 // answered over it.
-func (p *polling) probe(ctx context.Context) (err error) {
-	stop := context.AfterFunc(ctx, p.cancel)
-	defer func() {
-		if !stop() {
-			err = context.Cause(ctx)
-		}
-	}()
-	if _, err := p.get(p.conn.id, nil); err != nil {
+func (p *polling) probe(ctx context.Context) error {
+	if err := p.guarded(ctx, func() error { _, err := p.get(p.conn.id, nil); return err }); err != nil {
 		return err
 	}
-	// Two POSTs of one session at a time are an error to the server.
+	// To the server, two POSTs of one session at a time are an error, and so are one
+	// that is cut off and a probe without a stream. So this one takes its turn, and
+	// nothing interrupts it but the end of the session.
 	if err := p.conn.claim(ctx); err != nil {
 		return err
 	}
-	err = p.write([]frame.Packet{{Type: frame.Ping, Data: []byte("probe")}}, false)
+	err := p.post(p.session, []byte("2probe"))
 	p.conn.unclaim()
 	if err != nil {
 		return err
 	}
-	answer, err := p.first()
-	if err == nil && string(answer) != "3probe" {
-		err = fmt.Errorf("engine: the probe was answered with %q", excerpt(answer))
+	return p.guarded(ctx, func() error {
+		answer, err := p.first()
+		if err == nil && string(answer) != "3probe" {
+			err = fmt.Errorf("engine: the probe was answered with %q", excerpt(answer))
+		}
+		return err
+	})
+}
+
+// guarded has the end of ctx end the transport while f runs.
+func (p *polling) guarded(ctx context.Context, f func() error) error {
+	stop := context.AfterFunc(ctx, p.cancel)
+	err := f()
+	if !stop() {
+		return context.Cause(ctx)
 	}
 	return err
 }
@@ -283,7 +294,7 @@ func (p *polling) write(ps []frame.Packet, bye bool) error {
 	if bye {
 		_, limit := p.limits()
 		if len(ps) == maxPackets || len(body)+2 > limit {
-			if err := p.post(body); err != nil {
+			if err := p.post(p.ctx, body); err != nil {
 				return err
 			}
 			body = nil
@@ -293,12 +304,12 @@ func (p *polling) write(ps []frame.Packet, bye bool) error {
 		}
 		body = frame.AppendPacket(body, frame.Packet{Type: frame.Close})
 	}
-	return p.post(body)
+	return p.post(p.ctx, body)
 }
 
 // post sends one body.
-func (p *polling) post(body []byte) error {
-	resp, err := p.requests.do(p.requests.new(p.ctx, http.MethodPost, p.name(), p.conn.id, nil, body), http.StatusOK)
+func (p *polling) post(ctx context.Context, body []byte) error {
+	resp, err := p.requests.do(p.requests.new(ctx, http.MethodPost, p.name(), p.conn.id, nil, body), http.StatusOK)
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"net/http/cookiejar"
 	"net/url"
 	"strconv"
 	"strings"
@@ -59,10 +58,9 @@ func newRequests(ctx context.Context, rawURL string, o *Options) (*requests, err
 		r.client = &client
 		return r, nil
 	}
-	jar, _ := cookiejar.New(nil) // never fails
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = o.TLSConfig.Clone()
-	r.client = &http.Client{Transport: transport, Jar: jar}
+	r.client = &http.Client{Transport: transport, Jar: o.Memory.cookies()}
 	r.own = true
 	return r, nil
 }

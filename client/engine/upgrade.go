@@ -53,6 +53,9 @@ func (c *Conn) upgradeTo(name string, chosen bool) transport {
 	c.mu.Unlock()
 
 	next := c.opener(ctx, name, old.requests).(candidate)
+	if p, ok := next.(*polling); ok {
+		p.session = old.ctx
+	}
 	err := next.probe(ctx)
 	if err == nil {
 		err = c.switchTo(ctx, old, next)

@@ -120,13 +120,13 @@ func proxy(t *testing.T) (address *url.URL, connects, plain *atomic.Int32) {
 			return
 		}
 		defer out.Close()
-		w.WriteHeader(http.StatusOK)
 		in, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			t.Error(err)
 			return
 		}
 		defer in.Close()
+		_, _ = io.WriteString(in, "HTTP/1.1 200 OK\r\n\r\n")
 		done := make(chan struct{})
 		go func() {
 			defer close(done)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"math/rand/v2"
@@ -120,7 +121,7 @@ func (w *webSocket) pong(payload []byte) {
 const goodbyeTimeout = time.Second
 
 // goodbye answers the server's close frame, or tells it what it did wrong, unless
-// something is just being written: then the end of the connection has to do.
+// something is stuck being written: then the end of the connection has to do.
 func (w *webSocket) goodbye(cause error) {
 	code := ws.StatusNormalClosure
 	var wrong *protocolError
@@ -131,7 +132,10 @@ func (w *webSocket) goodbye(cause error) {
 		return
 	}
 	c := w.conn
+	ctx, cancel := context.WithTimeout(context.Background(), goodbyeTimeout)
+	defer cancel()
 	c.mu.Lock()
+	_ = c.wait(ctx, func() bool { return !c.flushing || c.state != stateOpen }) // the next line looks
 	claimed := !c.flushing && !c.switching && !c.bye && c.transport == transport(w)
 	if claimed {
 		c.flushing, c.bye = true, true // for good
