@@ -29,7 +29,8 @@ type Options struct {
 	// CloseIdleConnections.
 	//
 	// Nil means a client for this connection alone: proxy from the environment, a
-	// cookie jar, HTTP/2 where the server has it, TLSConfig.
+	// cookie jar (that of Memory, if there is one), HTTP/2 where the server has it,
+	// TLSConfig.
 	HTTPClient *http.Client
 	// TLSConfig is the TLS configuration of the client that is made when HTTPClient
 	// is nil; with an HTTPClient it must be nil.
