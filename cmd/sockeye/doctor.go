@@ -36,7 +36,7 @@ type doctorCommand struct {
 func (*doctorCommand) Help() string {
 	return `Goes from the name of the host to the application and says for each step whether it works, what was seen, and what to change: DNS, TCP, TLS, path, protocol version, polling, WebSocket, CONNECT, streaming, sticky sessions, cookies, origins (CORS), payload limit, idle timeouts, clock, latency.
 
-It connects for real: the application sees up to seven clients joining and leaving. It sends no events. Credentials never appear in full in what it writes.
+It connects for real: the application sees up to five clients joining and leaving. It sends no events. Credentials never appear in full in what it writes.
 
 Examples:
 

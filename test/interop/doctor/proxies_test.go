@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"net/http"
 	"testing"
 
 	"github.com/sockeye-io/sockeye/engineio"
@@ -180,16 +181,31 @@ func TestRoundRobin(t *testing.T) {
 func TestStickyByAddress(t *testing.T) {
 	a, b := two(t, engineio.Options{})
 	examine(t, "http://"+daemon.Nginx(t, a+"; server "+b+"; ip_hash", daemon.NginxUpgrade)).expect(t, with(nil))
-	examine(t, "http://"+daemon.HAProxy(t, a+"\n\tserver two "+b+"\n\tbalance source")).expect(t, with(nil))
+}
+
+// HAProxy learns from the server's cookie which session is where; clients need not return it.
+func TestStickyBySession(t *testing.T) {
+	a, b := two(t, engineio.Options{Cookie: &http.Cookie{}})
+	r := examine(t, "http://"+daemon.HAProxy(t, a+"\n\tserver two "+b+`
+	balance roundrobin
+	stick-table type string len 32 size 1k expire 5m
+	stick match url_param(sid)
+	stick store-response res.cook(io)`))
+	r.expect(t, with(nil))
 }
 
 func TestStickyByCookie(t *testing.T) {
-	a, b := two(t, engineio.Options{Cookie: nil})
+	a, b := two(t, engineio.Options{})
 	at := daemon.HAProxy(t, a+" cookie one\n\tserver two "+b+" cookie two\n\tbalance roundrobin\n\tcookie SERVERID insert indirect nocache")
 	r := examine(t, "http://"+at)
 	r.expect(t, with(findings{"sticky": "warning sticky-by-cookie"}))
 	r.first(t, "sticky sticky-by-cookie")
 	r.advises(t, "sticky-by-cookie", "withCredentials")
+
+	a, b = two(t, engineio.Options{})
+	upstream := fmt.Sprintf("hash $route consistent; server %s; server %s;", a, b)
+	r = examine(t, "http://"+daemon.NginxBalancer(t, daemon.NginxRoute, upstream, daemon.NginxUpgrade))
+	r.expect(t, with(findings{"sticky": "warning sticky-by-cookie"}))
 
 	// Pages of another site don't send such a cookie.
 	c := &engineio.CORS{Origins: []string{"https://app.example.com"}, Credentials: true}
@@ -200,14 +216,38 @@ func TestStickyByCookie(t *testing.T) {
 	r.first(t, "cookies cookie-samesite")
 }
 
-// Advice that is common on the web: the first request has no such cookie, and goes anywhere.
-func TestStickyByHashOfServerCookie(t *testing.T) {
-	one, two := app.Start(t, app.Options{Runtime: app.Node}), app.Start(t, app.Options{Runtime: app.Node})
-	at := daemon.Nginx(t, one.Addr()+"; server "+two.Addr()+"; hash $arg_sid", daemon.NginxUpgrade)
-	// Half of the sessions stay together by chance: of 16, all or none hardly ever do.
-	r := examine(t, "http://"+at, "--sessions", "16")
-	if r.Summary.FirstStep != "sticky" || r.Summary.FirstCode != "sticky-partly" {
-		t.Errorf("what to change first is %s %s", r.Summary.FirstStep, r.Summary.FirstCode)
+// Advice that is common on the web: the first request has neither id nor cookie, and goes anywhere.
+func TestStickyByChance(t *testing.T) {
+	for name, upstream := range map[string]string{
+		"session id":      "hash $arg_sid; server %s; server %s;",
+		"server's cookie": "hash $cookie_io consistent; server %s; server %s;",
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := two(t, engineio.Options{Cookie: &http.Cookie{}})
+			at := daemon.NginxBalancer(t, "", fmt.Sprintf(upstream, a, b), daemon.NginxUpgrade)
+			// Half of the sessions stay together by chance: of 20, all or none hardly ever do.
+			r := examine(t, "http://"+at, "--sessions", "20")
+			if r.Summary.FirstStep != "sticky" || r.Summary.FirstCode != "sticky-partly" {
+				t.Errorf("what to change first is %s %s", r.Summary.FirstStep, r.Summary.FirstCode)
+			}
+			r.advises(t, "sticky-partly", "A hash of the session id or of the server's own cookie does that")
+		})
 	}
-	r.advises(t, "sticky-partly", fmt.Sprint("A hash of the session id"))
+}
+
+// Each server says in its own words that it doesn't know a session.
+func TestRoundRobinOfOthers(t *testing.T) {
+	for _, runtime := range []app.Runtime{app.Node, app.PythonASGI} {
+		t.Run(string(runtime), func(t *testing.T) {
+			one, two := app.Start(t, app.Options{Runtime: runtime}), app.Start(t, app.Options{Runtime: runtime})
+			r := examine(t, "http://"+daemon.Nginx(t, one.Addr()+"; server "+two.Addr(), daemon.NginxUpgrade))
+			r.expect(t, foreign(findings{
+				"sticky":  "problem not-sticky|problem sticky-partly",
+				"polling": "problem session-lost",
+			}))
+			if r.Summary.FirstStep != "sticky" {
+				t.Errorf("what to change first is in %s", r.Summary.FirstStep)
+			}
+		})
+	}
 }

@@ -51,15 +51,8 @@ func (x *exam) examineCORS(ctx context.Context, s *Step) {
 		x.preflight(ctx, s, origin)
 	}
 	socket := x.originOfWebSocket(ctx, s, origin, "cross-site")
-	switch {
-	case get && socket:
+	if get && socket {
 		s.say("pages of %s may connect", origin)
-	case hasProblem(s):
-	default:
-		s.say("pages of %s may connect by some transports", origin)
-	}
-	if x.opts.Origin != "" && s.Summary == "" {
-		s.say("pages of %s", origin)
 	}
 }
 

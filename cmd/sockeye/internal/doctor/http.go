@@ -137,10 +137,10 @@ func (x *exam) address(q ask) *url.URL {
 	if q.sid != "" {
 		query.Set("sid", q.sid)
 	}
+	query.Set("t", strings.ToLower(rand.Text()[:8]))
 	if q.query[0] != "" {
 		query.Set(q.query[0], q.query[1])
 	}
-	query.Set("t", strings.ToLower(rand.Text()[:8]))
 	u.RawQuery = query.Encode()
 	return &u
 }

@@ -3,6 +3,8 @@ package doctor
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -20,6 +22,11 @@ func (x *exam) examinePath(ctx context.Context, s *Step) {
 	if err != nil {
 		s.evidence("GET %s: %v", x.path, err)
 		x.broken = "the server doesn't answer HTTP requests"
+		if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+			s.problem("tls-verify", "The certificate is not valid: "+err.Error()+".",
+				"Requests go through a proxy, which may be the one who shows it. Add its authority to the trusted certificates, or see what is behind by --insecure.")
+			return
+		}
 		if isSilence(err) {
 			s.problem("http-silent", fmt.Sprintf("The connection is made, but a request gets no answer within %v.", x.opts.Timeout),
 				"Is it HTTP that the port speaks? If a proxy is in front, can it reach the server? If the server is slow, give more --timeout.")

@@ -14,6 +14,8 @@ type Printer struct {
 	Color   bool
 	Verbose bool // the evidence of steps that are fine, too
 	Width   int  // to wrap at; zero means 100
+
+	skipped string // why the step before was skipped
 }
 
 var colors = map[Verdict]string{OK: "\x1b[32m", Warning: "\x1b[33m", Problem: "\x1b[31m", Skipped: "\x1b[2m"}
@@ -28,8 +30,15 @@ func (p *Printer) paint(color, text string) string {
 // indent is where the text of a step begins: behind the verdict and the title.
 const indent = 28
 
-// Step writes one step.
+// Step writes one step. Of several in a row that are skipped for the same reason, it writes the first.
 func (p *Printer) Step(s *Step) error {
+	if s.Verdict == Skipped && s.Summary == p.skipped && !p.Verbose {
+		return nil
+	}
+	p.skipped = ""
+	if s.Verdict == Skipped {
+		p.skipped = s.Summary
+	}
 	var b strings.Builder
 	head := fmt.Sprintf("  %-9s", s.Verdict)
 	fmt.Fprintf(&b, "%s%s", p.paint(colors[s.Verdict], head), p.paint("\x1b[1m", fmt.Sprintf("%-*s", indent-11, s.Title)))

@@ -223,6 +223,7 @@ func (x *exam) readJoining(packet string) (joining, bool) {
 	}
 	switch kind {
 	case '0':
+		x.secrets.addJSON(json.RawMessage(rest)) // the ids of the socket, the private one too
 		return joining{joined: true}, true
 	case '4':
 		return joining{refused: refusalText(rest)}, true

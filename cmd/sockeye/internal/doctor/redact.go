@@ -111,7 +111,7 @@ func describeCookie(c *http.Cookie) string {
 	d.Value = ""
 	text := d.String()
 	_, attributes, _ := strings.Cut(text, "=")
-	return fmt.Sprintf("%s=%s%s (%d characters)", c.Name, shorten(c.Value), strings.TrimPrefix(attributes, c.Value), len(c.Value))
+	return fmt.Sprintf("%s=%s%s (%d characters)", c.Name, shorten(c.Value), attributes, len(c.Value))
 }
 
 // displayURL is the URL without password and with shortened query values.

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // exam is an examination in progress.
@@ -50,7 +51,7 @@ func Run(ctx context.Context, rawURL string, opts *Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &exam{opts: o, secrets: &secrets{}, report: &Report{Started: time.Now(), Verdict: OK}}
+	x := &exam{opts: o, unverified: o.Insecure, secrets: &secrets{}, report: &Report{Started: time.Now(), Verdict: OK}}
 	x.secrets.addHeader(o.Header)
 	x.secrets.addJSON(o.Auth)
 	if err := x.parse(rawURL); err != nil {
@@ -112,16 +113,27 @@ func (x *exam) steps(ctx context.Context) {
 	}
 }
 
-// clean takes what is secret out of everything that a step says.
+// clean takes what is secret out of everything that a step says, and what is not text.
 func (x *exam) clean(s *Step) {
-	s.Summary = x.secrets.scrub(s.Summary)
+	texts := []*string{&s.Summary}
 	for i := range s.Evidence {
-		s.Evidence[i] = x.secrets.scrub(s.Evidence[i])
+		texts = append(texts, &s.Evidence[i])
 	}
 	for i := range s.Findings {
 		f := &s.Findings[i]
-		f.Text, f.Fix, f.Config = x.secrets.scrub(f.Text), x.secrets.scrub(f.Fix), x.secrets.scrub(f.Config)
+		texts = append(texts, &f.Text, &f.Fix, &f.Config)
 	}
+	for _, text := range texts {
+		*text = strings.Map(printable, x.secrets.scrub(*text))
+	}
+}
+
+// printable keeps what a server says from being obeyed by a terminal.
+func printable(r rune) rune {
+	if unicode.IsPrint(r) || r == '\n' {
+		return r
+	}
+	return '�'
 }
 
 // note keeps what several steps want to know of every response.

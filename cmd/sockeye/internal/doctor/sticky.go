@@ -21,10 +21,10 @@ const (
 
 // tally counts what became of sessions whose requests came on connections of their own.
 type tally struct {
-	sessions, whole    int // made; and all of whose requests reached them
-	requests, reached  int // follow-ups
-	limited, failed    int // refused for their number; failed in another way
-	firstLost, example string
+	sessions, whole   int // made; and all of whose requests reached them
+	requests, reached int // follow-ups
+	limited, failed   int // refused for their number; failed in another way
+	example           string
 }
 
 // examineSticky makes sessions whose every request has a connection of its own: without cookies, then with them.
@@ -33,7 +33,7 @@ func (x *exam) examineSticky(ctx context.Context, s *Step) {
 		s.skip("there is no polling; WebSocket alone needs no sticky sessions")
 		return
 	}
-	without := x.sessions(ctx, s, "sticky sessions, without cookies", nil)
+	without := x.sessions(ctx, "sticky sessions, without cookies", nil)
 	if without.sessions == 0 {
 		s.skip("no session could be opened")
 		return
@@ -57,7 +57,7 @@ func (x *exam) examineSticky(ctx context.Context, s *Step) {
 	}
 	var with tally
 	if names := x.cookieNames(); len(names) > 0 {
-		with = x.sessions(ctx, s, "sticky sessions, with cookies", func(string) bool { return true })
+		with = x.sessions(ctx, "sticky sessions, with cookies", func(string) bool { return true })
 		s.evidence("with cookies (%s): %v", strings.Join(names, ", "), with)
 		if with.whole == with.sessions && with.sessions > 0 {
 			x.stickyBy = x.whichCookies(ctx, s, names)
@@ -78,11 +78,8 @@ func (t tally) String() string {
 
 // sessions opens sessions and follows each up by requests on fresh connections. keep says which cookies they keep; nil
 // keeps none.
-func (x *exam) sessions(ctx context.Context, s *Step, what string, keep func(name string) bool) tally {
-	return x.someSessions(ctx, what, x.opts.Sessions, keep)
-}
-
-func (x *exam) someSessions(ctx context.Context, what string, n int, keep func(string) bool) tally {
+func (x *exam) sessions(ctx context.Context, what string, keep func(name string) bool) tally {
+	n := x.opts.Sessions
 	var mu sync.Mutex
 	var t tally
 	var wg sync.WaitGroup
@@ -199,7 +196,7 @@ func (x *exam) whichCookies(ctx context.Context, s *Step, names []string) []stri
 	}
 	var alone []string
 	for _, name := range names {
-		t := x.someSessions(ctx, "sticky sessions, cookie "+name, x.opts.Sessions, func(n string) bool { return n == name })
+		t := x.sessions(ctx, "sticky sessions, cookie "+name, func(n string) bool { return n == name })
 		s.evidence("with cookie %s alone: %v", name, t)
 		if t.sessions > 0 && t.whole == t.sessions {
 			alone = append(alone, name)
