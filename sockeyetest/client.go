@@ -120,8 +120,7 @@ func explain(err error) string {
 }
 
 // Cut breaks the connections of the client, as a reset does: without a goodbye, but both sides notice at once. The
-// client may connect again. One that polls may get over it without a disconnect, since package http repeats a GET;
-// Offline ends that, too.
+// client may connect again.
 func (c *Client) Cut() { c.link.Cut() }
 
 // Freeze lets nothing pass between the client and the server, in either direction, and nobody notices: a cable that is

@@ -40,15 +40,18 @@ func TestCut(t *testing.T) {
 	})
 }
 
-// A poll on a connection that broke is made again on another one by package http, so it takes more to end one.
-func TestOfflinePolling(t *testing.T) {
+func TestCutPolling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := sockeyetest.Start(t, room(nil))
-		ada := srv.Connect(t, "/", sockeyetest.Transports("polling"))
-		ada.Offline()
-		ada.ExpectDisconnect(t, client.ReasonTransportError)
-		ada.Online()
-		ada.ExpectConnect(t)
+		for _, over := range []string{"polling", "streaming"} {
+			srv := sockeyetest.Start(t, room(nil))
+			ada := srv.Connect(t, "/", sockeyetest.Transports(over))
+			for _, cut := range []func(){ada.Cut, srv.Cut, ada.Offline} {
+				cut()
+				ada.ExpectDisconnect(t, client.ReasonTransportError)
+				ada.Online()
+				ada.ExpectConnect(t)
+			}
+		}
 	})
 }
 
