@@ -181,7 +181,7 @@ type server struct {
 	client   *http.Client // reaches it
 	accepted *queue[*peer]
 	echo     bool
-	handlers sync.WaitGroup
+	handlers handlers
 	// around, if set before the first request, gets every request.
 	around func(w http.ResponseWriter, r *http.Request, next http.Handler)
 }
@@ -212,6 +212,41 @@ func newMemoryServer(t testing.TB, opts *engineio.Options) *server {
 	return s
 }
 
+// handlers are the requests under way, for which the end of a bubble has to wait.
+type handlers struct {
+	mu    sync.Mutex
+	count int
+	empty chan struct{} // when nobody may enter any more
+}
+
+func (h *handlers) enter() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.empty != nil {
+		return false
+	}
+	h.count++
+	return true
+}
+
+func (h *handlers) leave() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.count--; h.count == 0 && h.empty != nil {
+		close(h.empty)
+	}
+}
+
+func (h *handlers) wait() {
+	h.mu.Lock()
+	h.empty = make(chan struct{})
+	if h.count == 0 {
+		close(h.empty)
+	}
+	h.mu.Unlock()
+	<-h.empty
+}
+
 func makeServer(t testing.TB, opts *engineio.Options) *server {
 	s := &server{t: t, accepted: newQueue[*peer]()}
 	var o engineio.Options
@@ -229,8 +264,10 @@ func makeServer(t testing.TB, opts *engineio.Options) *server {
 }
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.handlers.Add(1)
-	defer s.handlers.Done()
+	if !s.handlers.enter() {
+		return
+	}
+	defer s.handlers.leave()
 	if s.around != nil {
 		s.around(w, r, s.engine)
 		return
@@ -249,7 +286,7 @@ func (s *server) serve(ln net.Listener) {
 		_ = s.engine.Close()
 		_ = h.Close()
 		<-served
-		s.handlers.Wait()
+		s.handlers.wait()
 	})
 }
 

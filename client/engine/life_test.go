@@ -447,11 +447,11 @@ func TestKeepAlive(t *testing.T) {
 			defer conn.Close()
 			_, _ = conn.Write(compile(ws.NewTextFrame([]byte(openPacket))))
 			for {
-				f, err := ws.ReadFrame(conn)
+				_, payload, err := readFrame(conn)
 				if err != nil {
 					return
 				}
-				said.push(string(ws.UnmaskFrameInPlace(f).Payload))
+				said.push(payload)
 			}
 		}
 		opts := &engine.Options{Memory: new(engine.Memory)}

@@ -43,15 +43,25 @@ func compile(fs ...ws.Frame) []byte {
 // read reads one frame of the client's, which must be masked.
 func (f *frames) read() (ws.OpCode, string) {
 	f.t.Helper()
-	frame, err := ws.ReadFrame(f.conn)
+	op, payload, err := readFrame(f.conn)
 	if err != nil {
 		f.t.Errorf("the server's read: %v", err)
-		return 0, ""
 	}
-	if !frame.Header.Masked {
-		f.t.Error("a frame is not masked")
+	return op, payload
+}
+
+func readFrame(conn net.Conn) (ws.OpCode, string, error) {
+	h, err := ws.ReadHeader(conn)
+	if err != nil {
+		return 0, "", err
 	}
-	return frame.Header.OpCode, string(ws.UnmaskFrameInPlace(frame).Payload)
+	if !h.Masked {
+		return 0, "", errors.New("a frame is not masked")
+	}
+	payload := make([]byte, h.Length)
+	_, err = io.ReadFull(conn, payload)
+	ws.Cipher(payload, h.Mask, 0)
+	return h.OpCode, string(payload), err
 }
 
 func (f *frames) expect(op ws.OpCode, payload string) {
