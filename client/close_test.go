@@ -16,7 +16,12 @@ func TestClose(t *testing.T) {
 		var d diary
 		d.states(s.client)
 		d.watch(s)
-		s.On("slow", func(ctx context.Context, m *Message) error { <-ctx.Done(); time.Sleep(time.Second); d.add("ended"); return nil })
+		s.On("slow", func(ctx context.Context, m *Message) error {
+			<-ctx.Done()
+			time.Sleep(time.Second)
+			d.add("ended")
+			return nil
+		})
 		conn.deliver(`2["slow"]`, `2["dropped"]`)
 		waiting := call(t.Context(), s, "e")
 		start := time.Now()
