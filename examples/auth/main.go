@@ -48,6 +48,20 @@ type app struct {
 	life   time.Duration // of tokens
 }
 
+// site returns all that the app serves, and the Socket.IO server in it.
+func (a *app) site() (http.Handler, *socketio.Server) {
+	io := socketio.NewServer(nil)
+	io.Use(a.admit)
+	io.OnConnection(a.watch)
+
+	mux := http.NewServeMux()
+	mux.Handle("/socket.io/", io)
+	mux.HandleFunc("POST /login", a.login)
+	mux.HandleFunc("POST /token", a.token)
+	mux.Handle("/", http.FileServerFS(page))
+	return mux, io
+}
+
 // login stands for whatever makes a visitor known: a password, a passkey, another site. Here it is enough to say a
 // name. The cookie is not for scripts, and no other site can have it sent.
 func (a *app) login(w http.ResponseWriter, r *http.Request) {
@@ -146,16 +160,8 @@ func main() {
 	key := make([]byte, 32)
 	rand.Read(key)
 	a := &app{signer{key}, *life}
-
-	io := socketio.NewServer(nil)
-	io.Use(a.admit)
-	io.OnConnection(a.watch)
-
-	http.Handle("/socket.io/", io)
-	http.HandleFunc("POST /login", a.login)
-	http.HandleFunc("POST /token", a.token)
-	http.Handle("/", http.FileServerFS(page))
-	if err := serve(*addr, http.DefaultServeMux, io); err != nil {
+	site, io := a.site()
+	if err := serve(*addr, site, io); err != nil {
 		log.Fatal(err)
 	}
 }

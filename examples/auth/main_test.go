@@ -1,33 +1,44 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
-	"net/http/cookiejar"
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/sockeye-io/sockeye/client"
 	"github.com/sockeye-io/sockeye/examples/internal/try"
+	"github.com/sockeye-io/sockeye/sockeyetest"
 )
 
 func TestMain(m *testing.M) { try.Main(m, main) }
 
-// A browser is what keeps cookies.
-type browser struct {
-	t   *testing.T
-	url string
-	http.Client
+const life = time.Minute
+
+// inTime runs a test with a fake clock: tokens expire when they should, at once.
+func inTime(t *testing.T, test func(t *testing.T, srv *sockeyetest.Server)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		a := &app{signer{[]byte("a key")}, life}
+		site, io := a.site()
+		test(t, sockeyetest.Start(t, site, io))
+	})
 }
 
-func login(t *testing.T, p *try.Program, name string) *browser {
+// A browser is what keeps cookies.
+type browser struct {
+	*http.Client
+	srv *sockeyetest.Server
+}
+
+func login(t *testing.T, srv *sockeyetest.Server, name string) *browser {
 	t.Helper()
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := &browser{t, p.URL, http.Client{Jar: jar}}
-	res, err := b.PostForm(p.URL+"/login", url.Values{"name": {name}})
+	b := &browser{srv.HTTP(), srv}
+	res, err := b.PostForm(srv.URL()+"/login", url.Values{"name": {name}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,84 +49,138 @@ func login(t *testing.T, p *try.Program, name string) *browser {
 	return b
 }
 
-func (b *browser) token() map[string]string {
-	b.t.Helper()
-	res, err := b.Post(b.url+"/token", "", nil)
+// token fetches a token, as the page does.
+func (b *browser) token() (issued, error) {
+	res, err := b.Post(b.srv.URL()+"/token", "", nil)
 	if err != nil {
-		b.t.Fatal(err)
+		return issued{}, err
 	}
 	defer res.Body.Close()
 	var got issued
-	if err := json.NewDecoder(res.Body).Decode(&got); err != nil {
-		b.t.Fatalf("%s: %v", res.Status, err)
+	return got, json.NewDecoder(res.Body).Decode(&got)
+}
+
+func (b *browser) mustToken(t *testing.T) string {
+	t.Helper()
+	got, err := b.token()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return map[string]string{"token": got.Token}
+	return got.Token
+}
+
+// with is what a client sends that has this token.
+func with(token any) sockeyetest.Option {
+	return sockeyetest.Auth(map[string]any{"token": token})
+}
+
+// fresh fetches a new token for every connect.
+func (b *browser) fresh() sockeyetest.Option {
+	return sockeyetest.Configure(func(o *client.Options) {
+		o.Auth = func(context.Context) (any, error) { return b.token() }
+	})
 }
 
 func TestAuth(t *testing.T) {
-	p := try.Start(t)
-	p.HasPage(t)
-	ada := login(t, p, "Ada")
-
-	c := p.WebSocket(t, ada.token()).Joined()
-	var name string
-	if failed := c.Ask(&name, "whoami"); failed != nil || name != "Ada" {
-		t.Errorf("%q, %+v", name, failed)
-	}
-	var next issued
-	if failed := c.Ask(&next, "refresh", ada.token()["token"]); failed != nil || next.Life <= 0 {
-		t.Errorf("a refresh: %+v, %+v", next, failed)
-	}
-	bob := login(t, p, "Bob").token()["token"]
-	for _, token := range []string{bob, bob + "A", "", "."} {
-		if failed := c.Ask(nil, "refresh", token); failed == nil || failed.Code != "invalid" {
-			t.Errorf("a refresh with %q: %+v", token, failed)
+	inTime(t, func(t *testing.T, srv *sockeyetest.Server) {
+		ada := login(t, srv, "Ada")
+		c := srv.Connect(t, "/", with(ada.mustToken(t)))
+		if name := sockeyetest.Call(t, c, whoami, struct{}{}); name != "Ada" {
+			t.Errorf("it is %q", name)
 		}
-	}
+		bob := login(t, srv, "Bob").mustToken(t)
+		for _, token := range []string{bob, bob + "A", "", "."} {
+			sockeyetest.CallError(t, c, "invalid", refresh, token)
+		}
+	})
 }
 
 func TestAuthRefuses(t *testing.T) {
+	inTime(t, func(t *testing.T, srv *sockeyetest.Server) {
+		res, err := srv.HTTP().Post(srv.URL()+"/token", "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusUnauthorized {
+			t.Errorf("a token without a login: %s", res.Status)
+		}
+		ada := login(t, srv, "Ada")
+		here, _ := url.Parse(srv.URL())
+		session := ada.Jar.Cookies(here)[0].Value
+		forged := signer{[]byte("another key")}.sign(claim{Purpose: "socket", Name: "Ada"})
+		for _, token := range []any{nil, session, forged, ada.mustToken(t) + "A", strings.Repeat("x", 1000), 7} {
+			expectRefused(t, srv.Client(t, "/", with(token)), errInvalid, "invalid")
+		}
+		old := ada.mustToken(t)
+		time.Sleep(life + 1)
+		expectRefused(t, srv.Client(t, "/", with(old)), errExpired, "expired")
+	})
+}
+
+func expectRefused(t *testing.T, c *sockeyetest.Client, message error, code string) {
+	t.Helper()
+	refused := c.ExpectRefused(t)
+	var data struct{ Code string }
+	if err := refused.Bind(&data); err != nil || refused.Message != message.Error() || data.Code != code {
+		t.Errorf("%v, %+v, %v", refused, data, err)
+	}
+}
+
+// A client is disconnected when its token expires, not sooner and not later.
+func TestAuthExpires(t *testing.T) {
+	inTime(t, func(t *testing.T, srv *sockeyetest.Server) {
+		ada := login(t, srv, "Ada")
+		c := srv.Connect(t, "/", with(ada.mustToken(t)))
+		time.Sleep(life / 2)
+		next := sockeyetest.Call(t, c, refresh, ada.mustToken(t))
+		if left := time.Duration(next.Life) * time.Millisecond; left != life {
+			t.Errorf("%v are left", left)
+		}
+		time.Sleep(life - time.Millisecond)
+		c.ExpectNone(t)
+		time.Sleep(time.Millisecond)
+		sockeyetest.Expect(t, c, expired, struct{}{})
+		c.ExpectDisconnect(t, client.ReasonServerDisconnect)
+	})
+}
+
+// Whatever happens to the connection, the next one has a token that is new.
+func TestAuthAfterLongAbsence(t *testing.T) {
+	inTime(t, func(t *testing.T, srv *sockeyetest.Server) {
+		ada := login(t, srv, "Ada")
+		c := srv.Connect(t, "/", ada.fresh())
+		c.Offline()
+		c.ExpectDisconnect(t, client.ReasonTransportError)
+		time.Sleep(10 * life)
+		c.Online()
+		c.ExpectConnect(t)
+		if name := sockeyetest.Call(t, c, whoami, struct{}{}); name != "Ada" {
+			t.Errorf("it is %q", name)
+		}
+	})
+}
+
+func TestProgram(t *testing.T) {
 	p := try.Start(t)
-	res, err := http.Post(p.URL+"/token", "", nil)
+	p.HasPage(t)
+	res, err := http.PostForm(p.URL+"/login", url.Values{"name": {"Ada"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	res.Body.Close()
-	if res.StatusCode != http.StatusUnauthorized {
-		t.Errorf("a token without a login: %s", res.Status)
+	req, err := http.NewRequest(http.MethodPost, p.URL+"/token", nil)
+	if err != nil {
+		t.Fatal(err)
 	}
-	ada := login(t, p, "Ada")
-	here, _ := url.Parse(p.URL)
-	session := ada.Jar.Cookies(here)[0].Value
-	forged := signer{[]byte("another key")}.sign(claim{Purpose: "socket", Name: "Ada"})
-	for _, token := range []any{nil, session, forged, ada.token()["token"] + "A", strings.Repeat("x", 1000), 7} {
-		var data struct{ Code string }
-		message := p.Polling(t, map[string]any{"token": token}).Refused(&data)
-		if message != errInvalid.Error() || data.Code != "invalid" {
-			t.Errorf("with the token %v: %q, %+v", token, message, data)
-		}
+	req.AddCookie(res.Cookies()[0])
+	if res, err = http.DefaultClient.Do(req); err != nil {
+		t.Fatal(err)
 	}
-}
-
-func TestAuthExpired(t *testing.T) {
-	p := try.Start(t, "--token-life", "-1s")
-	var data struct{ Code string }
-	message := p.WebSocket(t, login(t, p, "Ada").token()).Refused(&data)
-	if message != errExpired.Error() || data.Code != "expired" {
-		t.Errorf("%q, %+v", message, data)
+	defer res.Body.Close()
+	var got issued
+	if err := json.NewDecoder(res.Body).Decode(&got); err != nil {
+		t.Fatal(err)
 	}
-}
-
-func TestAuthExpiresWhileConnected(t *testing.T) {
-	p := try.Start(t, "--token-life", "2s")
-	ada := login(t, p, "Ada")
-	c := p.WebSocket(t, ada.token())
-	for !c.TryJoin() { // on a machine so busy that the token was too old already
-		c = p.WebSocket(t, ada.token())
-	}
-	c.Next("expired")
-	c.Ended()
-	// With a new token the door is open again.
-	for !p.WebSocket(t, ada.token()).TryJoin() {
-	}
+	p.Connects(t, got)
 }

@@ -46,18 +46,22 @@ func main() {
 	addr := flag.String("addr", "localhost:3000", "where to listen")
 	flag.Parse()
 
+	io := newServer()
+	http.Handle("/socket.io/", io)
+	http.Handle("/", http.FileServerFS(page))
+	if err := serve(*addr, http.DefaultServeMux, io); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func newServer() *socketio.Server {
 	io := socketio.NewServer(&socketio.Options{
 		// Who loses the connection for a moment comes back to his room and gets what was said meanwhile.
 		Recovery: &socketio.RecoveryOptions{},
 	})
 	io.Use(admit)
 	io.OnConnection(welcome)
-
-	http.Handle("/socket.io/", io)
-	http.Handle("/", http.FileServerFS(page))
-	if err := serve(*addr, http.DefaultServeMux, io); err != nil {
-		log.Fatal(err)
-	}
+	return io
 }
 
 // admit reads who comes, before he is connected, and refuses who has no proper name.

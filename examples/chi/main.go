@@ -26,10 +26,8 @@ var page embed.FS
 
 const maxNews = 1000 // bytes
 
-func main() {
-	addr := flag.String("addr", "localhost:3000", "where to listen")
-	flag.Parse()
-
+// routes returns all that is served, and the Socket.IO server in it.
+func routes() (http.Handler, *socketio.Server) {
 	sio := socketio.NewServer(nil)
 
 	r := chi.NewRouter()
@@ -53,7 +51,15 @@ func main() {
 			w.WriteHeader(http.StatusNoContent)
 		})
 	})
-	if err := serve(*addr, r, sio); err != nil {
+	return r, sio
+}
+
+func main() {
+	addr := flag.String("addr", "localhost:3000", "where to listen")
+	flag.Parse()
+
+	site, sio := routes()
+	if err := serve(*addr, site, sio); err != nil {
 		log.Fatal(err)
 	}
 }

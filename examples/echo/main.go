@@ -26,10 +26,8 @@ var page []byte
 
 const maxNews = 1000 // bytes
 
-func main() {
-	addr := flag.String("addr", "localhost:3000", "where to listen")
-	flag.Parse()
-
+// routes returns all that is served, and the Socket.IO server in it.
+func routes() (http.Handler, *socketio.Server) {
 	sio := socketio.NewServer(nil)
 
 	e := echo.New()
@@ -50,7 +48,15 @@ func main() {
 		}
 		return c.NoContent(http.StatusNoContent)
 	})
-	if err := serve(*addr, e, sio); err != nil {
+	return e, sio
+}
+
+func main() {
+	addr := flag.String("addr", "localhost:3000", "where to listen")
+	flag.Parse()
+
+	site, sio := routes()
+	if err := serve(*addr, site, sio); err != nil {
 		log.Fatal(err)
 	}
 }

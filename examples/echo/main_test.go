@@ -6,18 +6,21 @@ import (
 	"testing"
 
 	"github.com/sockeye-io/sockeye/examples/internal/try"
+	"github.com/sockeye-io/sockeye/sockeyetest"
 )
 
 func TestMain(m *testing.M) { try.Main(m, main) }
 
-func TestMounted(t *testing.T) {
-	p := try.Start(t)
-	p.HasPage(t)
-	p.Streams(t)
-	clients := []*try.Client{p.WebSocket(t, nil).Joined(), p.Polling(t, nil).Joined()}
+func TestNews(t *testing.T) {
+	site, sio := routes()
+	srv := sockeyetest.Start(t, site, sio)
+	var clients []*sockeyetest.Client
+	for _, transport := range []string{"websocket", "polling", "streaming"} {
+		clients = append(clients, srv.Connect(t, "/", sockeyetest.Transports(transport), sockeyetest.Named(transport)))
+	}
 	post := func(text string, status int) {
 		t.Helper()
-		res, err := http.Post(p.URL+"/news", "text/plain", strings.NewReader(text))
+		res, err := srv.HTTP().Post(srv.URL()+"/news", "text/plain", strings.NewReader(text))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -29,9 +32,14 @@ func TestMounted(t *testing.T) {
 	post(strings.Repeat("x", maxNews+1), http.StatusRequestEntityTooLarge)
 	post("It rains", http.StatusNoContent)
 	for _, c := range clients {
-		var text string
-		if c.Next("news", &text); text != "It rains" {
-			t.Errorf("the news are %q", text)
-		}
+		c.Expect(t, "news", "It rains")
+		c.ExpectNone(t)
 	}
+}
+
+func TestProgram(t *testing.T) {
+	p := try.Start(t)
+	p.HasPage(t)
+	p.Streams(t)
+	p.Connects(t, nil)
 }

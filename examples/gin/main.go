@@ -25,10 +25,8 @@ var page []byte
 
 const maxNews = 1000 // bytes
 
-func main() {
-	addr := flag.String("addr", "localhost:3000", "where to listen")
-	flag.Parse()
-
+// routes returns all that is served, and the Socket.IO server in it.
+func routes() (http.Handler, *socketio.Server) {
 	sio := socketio.NewServer(nil)
 
 	gin.SetMode(gin.ReleaseMode)
@@ -52,7 +50,15 @@ func main() {
 		}
 		c.Status(http.StatusNoContent)
 	})
-	if err := serve(*addr, r, sio); err != nil {
+	return r, sio
+}
+
+func main() {
+	addr := flag.String("addr", "localhost:3000", "where to listen")
+	flag.Parse()
+
+	site, sio := routes()
+	if err := serve(*addr, site, sio); err != nil {
 		log.Fatal(err)
 	}
 }

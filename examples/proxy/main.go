@@ -24,7 +24,7 @@ import (
 var page embed.FS
 
 // through returns a proxy to the server at backend.
-func through(backend *url.URL) http.Handler {
+func through(backend *url.URL) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(backend)
@@ -38,10 +38,8 @@ func through(backend *url.URL) http.Handler {
 	}
 }
 
-func main() {
-	addr := flag.String("addr", "localhost:3000", "where the proxy listens")
-	flag.Parse()
-
+// newBackend returns all that is served behind the proxy, and the Socket.IO server in it.
+func newBackend() (http.Handler, *socketio.Server) {
 	io := socketio.NewServer(nil)
 	io.OnConnection(func(s *socketio.Socket) {
 		s.On("who am I", func(ctx context.Context, m *socketio.Message) error {
@@ -57,13 +55,21 @@ func main() {
 	mux := http.NewServeMux()
 	mux.Handle("/socket.io/", io)
 	mux.Handle("/", http.FileServerFS(page))
+	return mux, io
+}
+
+func main() {
+	addr := flag.String("addr", "localhost:3000", "where the proxy listens")
+	flag.Parse()
+
+	site, io := newBackend()
 
 	// The backend would be a program of its own, on another machine.
 	ln, err := net.Listen("tcp", "localhost:0")
 	if err != nil {
 		log.Fatal(err)
 	}
-	backend := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	backend := &http.Server{Handler: site, ReadHeaderTimeout: 10 * time.Second}
 	defer backend.Close()
 	go func() { _ = backend.Serve(ln) }()
 

@@ -2,45 +2,57 @@ package main
 
 import (
 	"net/http"
+	"net/url"
 	"testing"
 
 	"github.com/sockeye-io/sockeye/examples/internal/try"
+	"github.com/sockeye-io/sockeye/sockeyetest"
 )
 
 func TestMain(m *testing.M) { try.Main(m, main) }
 
+// inMemory returns the proxy and the server behind it.
+func inMemory(t *testing.T) *sockeyetest.Server {
+	t.Helper()
+	site, io := newBackend()
+	backend := sockeyetest.Start(t, site, io)
+	address, err := url.Parse(backend.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := through(address)
+	proxy.Transport = backend.HTTP().Transport
+	return sockeyetest.Start(t, proxy, io)
+}
+
 func TestProxy(t *testing.T) {
-	p := try.Start(t)
-	p.HasPage(t)
-	p.Streams(t)
-	for transport, c := range map[string]*try.Client{
-		"websocket": p.WebSocket(t, nil).Joined(),
-		"polling":   p.Polling(t, nil).Joined(),
-	} {
+	front := inMemory(t)
+	for _, transport := range []string{"websocket", "polling", "streaming"} {
+		c := front.Connect(t, "/", sockeyetest.Transports(transport), sockeyetest.Address("203.0.113.7"))
 		var who map[string]string
-		if failed := c.Ask(&who, "who am I"); failed != nil {
-			t.Fatal(failed)
+		if err := c.Call(t, "who am I").Bind(&who); err != nil {
+			t.Fatal(err)
 		}
-		if who["transport"] != transport || (who["address"] != "127.0.0.1" && who["address"] != "::1") {
+		if who["transport"] != transport || who["address"] != "203.0.113.7" {
 			t.Errorf("over %s: %v", transport, who)
 		}
 	}
 }
 
 func TestProxyOrigins(t *testing.T) {
-	p := try.Start(t)
+	front := inMemory(t)
 	for origin, status := range map[string]int{
-		p.URL:                  http.StatusOK,
+		front.URL():            http.StatusOK,
 		"http://evil.example":  http.StatusForbidden,
 		"http://localhost:1":   http.StatusForbidden,
-		"https://" + p.URL[7:]: http.StatusOK, // TLS may end at the proxy
+		"https://sockeye.test": http.StatusOK, // TLS may end at the proxy
 	} {
-		req, err := http.NewRequest(http.MethodGet, p.URL+"/socket.io/?EIO=4&transport=polling", nil)
+		req, err := http.NewRequest(http.MethodGet, front.URL()+"/socket.io/?EIO=4&transport=polling", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		req.Header.Set("Origin", origin)
-		res, err := http.DefaultClient.Do(req)
+		res, err := front.HTTP().Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,4 +61,11 @@ func TestProxyOrigins(t *testing.T) {
 			t.Errorf("a page of %s gets %s", origin, res.Status)
 		}
 	}
+}
+
+func TestProgram(t *testing.T) {
+	p := try.Start(t)
+	p.HasPage(t)
+	p.Streams(t)
+	p.Connects(t, nil)
 }

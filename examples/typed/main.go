@@ -35,6 +35,14 @@ type house struct {
 	state auction.State
 }
 
+func newHouse(length time.Duration) *house {
+	return &house{state: auction.State{
+		Item:   "A stuffed sockeye salmon, 1911",
+		Amount: 10_00,
+		Ends:   time.Now().Add(length),
+	}}
+}
+
 func (h *house) current() auction.State {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -76,12 +84,8 @@ func (h *house) confirm(ctx context.Context, s *socketio.Socket, b auction.Bid) 
 	return nil
 }
 
-func main() {
-	addr := flag.String("addr", "localhost:3000", "where to listen")
-	length := flag.Duration("length", 10*time.Minute, "how long the auction lasts")
-	flag.Parse()
-
-	h := &house{state: auction.State{Item: "A stuffed sockeye salmon, 1911", Amount: 10_00, Ends: time.Now().Add(*length)}}
+// open returns a server that holds the auction.
+func (h *house) open() *socketio.Server {
 	io := socketio.NewServer(nil)
 	io.OnConnection(func(s *socketio.Socket) {
 		auction.Look.On(s, func(ctx context.Context, _ struct{}) (auction.State, error) {
@@ -102,7 +106,16 @@ func main() {
 			return state, auction.Changed.Emit(io, state)
 		})
 	})
+	return io
+}
 
+func main() {
+	addr := flag.String("addr", "localhost:3000", "where to listen")
+	length := flag.Duration("length", 10*time.Minute, "how long the auction lasts")
+	flag.Parse()
+
+	h := newHouse(*length)
+	io := h.open()
 	http.Handle("/socket.io/", io)
 	http.Handle("/", http.FileServerFS(page))
 	if err := serve(*addr, http.DefaultServeMux, io); err != nil {

@@ -1,69 +1,85 @@
 package main
 
 import (
-	"encoding/json"
+	"context"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/sockeye-io/sockeye/event"
 	"github.com/sockeye-io/sockeye/examples/internal/try"
 	"github.com/sockeye-io/sockeye/examples/typed/auction"
+	"github.com/sockeye-io/sockeye/sockeyetest"
 )
 
 func TestMain(m *testing.M) { try.Main(m, main) }
 
+const length = 10 * time.Minute
+
+// inHouse runs a test with an auction that has just begun, and a fake clock.
+func inHouse(t *testing.T, test func(t *testing.T, srv *sockeyetest.Server)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { test(t, sockeyetest.Start(t, newHouse(length).open())) })
+}
+
 func TestAuction(t *testing.T) {
-	p := try.Start(t)
-	p.HasPage(t)
-	ada, bob := p.WebSocket(t, nil).Joined(), p.Polling(t, nil).Joined()
+	inHouse(t, func(t *testing.T, srv *sockeyetest.Server) {
+		ada := srv.Connect(t, "/", sockeyetest.Named("Ada"))
+		bob := srv.Connect(t, "/", sockeyetest.Named("Bob"), sockeyetest.Transports("polling"))
 
-	var state auction.State
-	if failed := bob.Ask(&state, "look"); failed != nil || state.Amount != 10_00 {
-		t.Fatalf("%+v, %+v", state, failed)
-	}
-	if failed := ada.Ask(&state, "bid", auction.Bid{Bidder: "Ada", Amount: 11_00}); failed != nil || state.Leader != "Ada" {
-		t.Fatalf("%+v, %+v", state, failed)
-	}
-	bob.Next("changed", &state)
-	if state.Leader != "Ada" || state.Amount != 11_00 {
-		t.Errorf("Bob sees %+v", state)
-	}
+		want := sockeyetest.Call(t, bob, auction.Look, struct{}{})
+		if want.Amount != 10_00 {
+			t.Errorf("it begins with %+v", want)
+		}
+		got := sockeyetest.Call(t, ada, auction.Place, auction.Bid{Bidder: "Ada", Amount: 11_00})
+		want.Leader, want.Amount = "Ada", 11_00
+		if got != want {
+			t.Errorf("Ada's bid makes it %+v", got)
+		}
+		sockeyetest.Expect(t, bob, auction.Changed, want)
+		sockeyetest.Expect(t, ada, auction.Changed, want)
 
-	failed := bob.Ask(nil, "bid", auction.Bid{Bidder: "Bob", Amount: 11_50})
-	if failed == nil || failed.Code != auction.TooLow {
-		t.Fatalf("a low bid: %+v", failed)
-	}
-	var data auction.Minimum
-	if err := json.Unmarshal(failed.Data, &data); err != nil || data.Minimum != 12_00 {
-		t.Errorf("the minimum is %s, %v", failed.Data, err)
-	}
-	if failed := bob.Ask(nil, "bid", auction.Bid{Amount: 20_00}); failed == nil || failed.Code != auction.Invalid {
-		t.Errorf("a bid of nobody: %+v", failed)
-	}
-	if failed := bob.Ask(nil, "bid", "all I have"); failed == nil || failed.Code != "bad_request" {
-		t.Errorf("a bid that is a text: %+v", failed)
-	}
+		var data auction.Minimum
+		failure := sockeyetest.CallError(t, bob, auction.TooLow, auction.Place, auction.Bid{Bidder: "Bob", Amount: 11_50})
+		if err := failure.Bind(&data); err != nil || data.Minimum != 12_00 {
+			t.Errorf("the minimum is %+v, %v", data, err)
+		}
+		sockeyetest.CallError(t, bob, auction.Invalid, auction.Place, auction.Bid{Amount: 20_00})
+		bob.CallError(t, event.CodeBadRequest, auction.Place.Name(), "all I have")
+		ada.ExpectNone(t)
+	})
 }
 
 func TestAuctionConfirms(t *testing.T) {
-	p := try.Start(t)
-	c := p.WebSocket(t, nil).Joined()
 	high := auction.Bid{Bidder: "Ada", Amount: 1_000_000_00}
-	for _, meant := range []bool{false, true} {
-		c.AnswerWith("confirm", meant)
-		var state auction.State
-		failed := c.Ask(&state, "bid", high)
-		if meant && (failed != nil || state.Amount != high.Amount) {
-			t.Errorf("a bid that is meant: %+v, %+v", state, failed)
+	inHouse(t, func(t *testing.T, srv *sockeyetest.Server) {
+		c := srv.Connect(t, "/")
+		meant := false
+		auction.Confirm.On(c, func(context.Context, auction.Question) (bool, error) { return meant, nil })
+		sockeyetest.CallError(t, c, auction.NotMeant, auction.Place, high)
+		meant = true
+		if state := sockeyetest.Call(t, c, auction.Place, high); state.Amount != high.Amount {
+			t.Errorf("a bid that is meant: %+v", state)
 		}
-		if !meant && (failed == nil || failed.Code != auction.NotMeant) {
-			t.Errorf("a bid that is not meant: %+v", failed)
-		}
-	}
+	})
+	inHouse(t, func(t *testing.T, srv *sockeyetest.Server) {
+		c := srv.Connect(t, "/") // whose user has gone for a walk
+		sockeyetest.CallError(t, c, auction.NoAnswer, auction.Place, high)
+	})
 }
 
 func TestAuctionEnds(t *testing.T) {
-	p := try.Start(t, "--length", "-1s")
-	c := p.WebSocket(t, nil).Joined()
-	if failed := c.Ask(nil, "bid", auction.Bid{Bidder: "Ada", Amount: 50_00}); failed == nil || failed.Code != auction.Over {
-		t.Errorf("a bid that is late: %+v", failed)
-	}
+	inHouse(t, func(t *testing.T, srv *sockeyetest.Server) {
+		c := srv.Connect(t, "/")
+		time.Sleep(length)
+		sockeyetest.Call(t, c, auction.Place, auction.Bid{Bidder: "Ada", Amount: 50_00})
+		time.Sleep(1)
+		sockeyetest.CallError(t, c, auction.Over, auction.Place, auction.Bid{Bidder: "Bob", Amount: 60_00})
+	})
+}
+
+func TestProgram(t *testing.T) {
+	p := try.Start(t)
+	p.HasPage(t)
+	p.Connects(t, nil)
 }

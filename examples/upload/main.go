@@ -52,6 +52,12 @@ type receipt struct {
 	SHA256 string `json:"sha256"`
 }
 
+func newServer(files *store) *socketio.Server {
+	io := socketio.NewServer(nil)
+	io.OnConnection(func(s *socketio.Socket) { receive(s, files) })
+	return io
+}
+
 // receive lets one client upload one file at a time.
 func receive(s *socketio.Socket, files *store) {
 	var current *upload // the handlers of a socket run one at a time: no lock is needed
@@ -118,10 +124,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	files := &store{dir: dir, keep: *keep}
-	io := socketio.NewServer(nil)
-	io.OnConnection(func(s *socketio.Socket) { receive(s, files) })
-
+	io := newServer(&store{dir: dir, keep: *keep})
 	http.Handle("/socket.io/", io)
 	http.Handle("/", http.FileServerFS(page))
 	err = errors.Join(serve(*addr, http.DefaultServeMux, io), os.RemoveAll(dir))

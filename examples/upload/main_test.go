@@ -5,84 +5,99 @@ import (
 	"encoding/hex"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/sockeye-io/sockeye/client"
 	"github.com/sockeye-io/sockeye/examples/internal/try"
+	"github.com/sockeye-io/sockeye/sockeyetest"
 )
 
 func TestMain(m *testing.M) { try.Main(m, main) }
 
+// inMemory runs a test with a fake clock. The files are real.
+func inMemory(t *testing.T, test func(t *testing.T, srv *sockeyetest.Server, files *store)) {
+	t.Helper()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		files := &store{dir: dir, keep: time.Minute}
+		test(t, sockeyetest.Start(t, newServer(files)), files)
+	})
+}
+
 func TestUpload(t *testing.T) {
-	p := try.Start(t)
-	p.HasPage(t)
 	content := make([]byte, chunkSize*2+1234)
 	rng := rand.NewChaCha8([32]byte{1})
 	rng.Read(content)
-	want := sha256.Sum256(content)
+	sum := sha256.Sum256(content)
+	want := receipt{int64(len(content)), hex.EncodeToString(sum[:])}
 
-	for name, c := range map[string]*try.Client{
-		"websocket": p.WebSocket(t, nil).Joined(),
-		"polling":   p.Polling(t, nil).Joined(),
-	} {
-		var how plan
-		if failed := c.Ask(&how, "begin", file{int64(len(content))}); failed != nil {
-			t.Fatal(name, failed)
-		}
-		for sent := 0; sent < len(content); {
-			n := min(how.ChunkSize, len(content)-sent)
-			var at progress
-			if failed := c.Ask(&at, "chunk", content[sent:sent+n]); failed != nil {
-				t.Fatal(name, failed)
+	for _, transport := range []string{"websocket", "polling", "streaming"} {
+		inMemory(t, func(t *testing.T, srv *sockeyetest.Server, files *store) {
+			c := srv.Connect(t, "/", sockeyetest.Transports(transport), sockeyetest.Named(transport))
+			how := sockeyetest.Call(t, c, begin, file{int64(len(content))})
+			sent := 0
+			for part := range slices.Chunk(content, how.ChunkSize) {
+				sent += len(part)
+				if at := sockeyetest.Call(t, c, chunk, part); at.Received != int64(sent) {
+					t.Errorf("%d bytes received of %d", at.Received, sent)
+				}
 			}
-			if sent += n; at.Received != int64(sent) {
-				t.Errorf("%s: %d bytes received of %d", name, at.Received, sent)
+			if got := sockeyetest.Call(t, c, finish, struct{}{}); got != want {
+				t.Errorf("%+v instead of %+v", got, want)
 			}
-		}
-		var got receipt
-		if failed := c.Ask(&got, "finish"); failed != nil {
-			t.Fatal(name, failed)
-		}
-		if got.Size != int64(len(content)) || got.SHA256 != hex.EncodeToString(want[:]) {
-			t.Errorf("%s: %+v", name, got)
-		}
+		})
 	}
 }
 
 func TestUploadBounds(t *testing.T) {
-	p := try.Start(t)
-	c := p.WebSocket(t, nil).Joined()
-	expect := func(code string, failed *try.Failure) {
-		t.Helper()
-		if failed == nil || failed.Code != code {
-			t.Errorf("%+v instead of %s", failed, code)
-		}
-	}
-	expect("no_upload", c.Ask(nil, "chunk", []byte("x")))
-	expect("no_upload", c.Ask(nil, "finish"))
-	expect("too_large", c.Ask(nil, "begin", file{maxSize + 1}))
-	expect("too_large", c.Ask(nil, "begin", file{-1}))
-	if failed := c.Ask(nil, "begin", file{3}); failed != nil {
-		t.Fatal(failed)
-	}
-	expect("bad_request", c.Ask(nil, "chunk", map[string]int{"a": 1}))
-	expect("too_much", c.Ask(nil, "chunk", []byte("four")))
-	expect("no_upload", c.Ask(nil, "chunk", []byte("abc"))) // it was given up
-	c.Ask(nil, "begin", file{3})
-	expect("incomplete", c.Ask(nil, "finish"))
+	inMemory(t, func(t *testing.T, srv *sockeyetest.Server, files *store) {
+		c := srv.Connect(t, "/")
+		sockeyetest.CallError(t, c, "no_upload", chunk, []byte("x"))
+		sockeyetest.CallError(t, c, "no_upload", finish, struct{}{})
+		sockeyetest.CallError(t, c, "too_large", begin, file{maxSize + 1})
+		sockeyetest.CallError(t, c, "too_large", begin, file{-1})
+		sockeyetest.Call(t, c, begin, file{3})
+		c.CallError(t, "bad_request", "chunk", map[string]int{"a": 1})
+		sockeyetest.CallError(t, c, "too_much", chunk, []byte("four"))
+		sockeyetest.CallError(t, c, "no_upload", chunk, []byte("abc")) // it was given up
+		sockeyetest.Call(t, c, begin, file{3})
+		sockeyetest.CallError(t, c, "incomplete", finish, struct{}{})
 
-	// Announcing is enough to take room, and there is only so much of it.
-	for i := range maxTotal/maxSize + 1 {
-		other := p.WebSocket(t, nil).Joined()
-		if failed := other.Ask(nil, "begin", file{maxSize}); failed != nil {
-			if expect("full", failed); i != maxTotal/(maxSize+overhead) {
-				t.Errorf("full after %d files", i)
-			}
-			return
+		// Announcing is enough to take room, and there is only so much of it.
+		for range maxTotal / (maxSize + overhead) {
+			sockeyetest.Call(t, srv.Connect(t, "/"), begin, file{maxSize})
 		}
-	}
-	t.Error("the store is never full")
+		sockeyetest.CallError(t, c, "full", begin, file{maxSize})
+	})
+}
+
+// Who stops in the middle is disconnected, and what he sent is thrown away.
+func TestUploadStalls(t *testing.T) {
+	inMemory(t, func(t *testing.T, srv *sockeyetest.Server, store *store) {
+		c := srv.Connect(t, "/")
+		sockeyetest.Call(t, c, begin, file{3})
+		time.Sleep(stalled - 1)
+		sockeyetest.Call(t, c, chunk, []byte("ab")) // just in time
+		time.Sleep(stalled - 1)
+		synctest.Wait()
+		if !c.Connected() || files(t, store.dir) != 1 {
+			t.Error("it was given up too early")
+		}
+		c.ExpectDisconnect(t, client.ReasonServerDisconnect)
+		synctest.Wait()
+		if n := files(t, store.dir); n != 0 {
+			t.Errorf("%d files are left", n)
+		}
+	})
+}
+
+func TestProgram(t *testing.T) {
+	p := try.Start(t)
+	p.HasPage(t)
+	p.Connects(t, nil)
 }
 
 func TestStoreForgets(t *testing.T) {

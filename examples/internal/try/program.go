@@ -1,4 +1,5 @@
-// Package try starts the example programs in their tests and talks to them, as a visitor would.
+// Package try starts the example programs as a whole, in a process of their own. What they do is better tested with
+// package sockeyetest.
 package try
 
 import (
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sockeye-io/sockeye/client"
 )
 
 // wait is how long a test waits for what must come. It is never part of what is asserted.
@@ -118,6 +121,26 @@ func (p *Program) HasPage(t *testing.T) {
 	}
 }
 
+// Connects connects over each transport, with what auth sends for authentication.
+func (p *Program) Connects(t *testing.T, auth any) {
+	t.Helper()
+	for _, transport := range []string{"websocket", "polling", "streaming"} {
+		ctx, cancel := context.WithTimeout(t.Context(), wait)
+		defer cancel()
+		s, err := client.Dial(ctx, p.URL, &client.Options{
+			Transports: []string{transport},
+			NoUpgrade:  true,
+			Auth:       func(context.Context) (any, error) { return auth, nil },
+		})
+		if err != nil {
+			t.Fatalf("over %s: %v", transport, err)
+		}
+		if err := s.Client().Close(); err != nil {
+			t.Errorf("over %s: %v", transport, err)
+		}
+	}
+}
+
 // Streams checks that a streaming response comes through while it is open.
 func (p *Program) Streams(t *testing.T) {
 	t.Helper()
@@ -132,7 +155,7 @@ func (p *Program) Streams(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	open, err := bufio.NewReader(res.Body).ReadString(separator[0])
+	open, err := bufio.NewReader(res.Body).ReadString('\x1e')
 	if err != nil || !strings.HasPrefix(open, "0{") {
 		t.Errorf("the first record of a stream is %q, %v", open, err)
 	}
