@@ -3,12 +3,15 @@ package doctor
 import (
 	"fmt"
 	"net/http"
+	"net/http/httputil"
+	"net/url"
 	"testing"
 
 	"github.com/sockeye-io/sockeye/engineio"
 	"github.com/sockeye-io/sockeye/socketio"
 	"github.com/sockeye-io/sockeye/test/interop/app"
 	"github.com/sockeye-io/sockeye/test/interop/daemon"
+	"github.com/sockeye-io/sockeye/test/interop/kit"
 	"github.com/sockeye-io/sockeye/test/interop/proxy"
 )
 
@@ -250,4 +253,14 @@ func TestRoundRobinOfOthers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The name of the host is known only to the proxy that the environment names.
+func TestProxyOfTheEnvironment(t *testing.T) {
+	target := &url.URL{Scheme: "http", Host: server(t, socketio.Options{}).Addr}
+	forward := &httputil.ReverseProxy{FlushInterval: -1, Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.Host = target.Host }}
+	through := kit.Serve(t, forward)
+	t.Cleanup(http.DefaultTransport.(*http.Transport).CloseIdleConnections)
+	r := examineWith(t, []string{"HTTP_PROXY=" + through.URL(), "NO_PROXY=", "no_proxy="}, "http://socketio.invalid")
+	r.expect(t, with(findings{"tcp": "skipped"}))
 }

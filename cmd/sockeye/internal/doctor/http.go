@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -245,7 +246,7 @@ func (a *answer) via() string {
 	return strings.Join(parts, ", ")
 }
 
-// nginx and haproxy say whether a fix may be given in their words.
+// nginx says whether a fix may be given in the words of its configuration.
 func (a *answer) nginx() bool {
 	return a != nil && strings.Contains(strings.ToLower(a.header.Get("Server")), "nginx")
 }
@@ -256,9 +257,15 @@ func (a *answer) html() bool {
 	return strings.Contains(t, "html") && strings.HasPrefix(body, "<") || strings.HasPrefix(body, "<!doctype html") || strings.HasPrefix(body, "<html")
 }
 
-// excerpt is the beginning of a body on one line, with session ids shortened.
+// pageTitle finds what a page calls itself.
+var pageTitle = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
+
+// excerpt is the beginning of a body on one line, or the title of a page.
 func excerpt(body string) string {
 	body = strings.ToValidUTF8(body, "�")
+	if m := pageTitle.FindStringSubmatch(body); m != nil && strings.HasPrefix(strings.TrimSpace(body), "<") {
+		body = "page “" + m[1] + "”"
+	}
 	body = strings.Map(func(r rune) rune {
 		switch {
 		case r == '\x1e':

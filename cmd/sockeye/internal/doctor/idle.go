@@ -66,12 +66,16 @@ func (x *exam) examineIdle(ctx context.Context, s *Step) {
 	}
 	if interval > usualIdle && !hasProblem(s) {
 		s.warning("interval-long", fmt.Sprintf("Heartbeats come every %v only; many proxies cut connections that are idle for 60 s.", interval),
-			"Set the server's pingInterval to 25 s, or look at the idle timeout of everything between.")
+			"Set the server's "+x.pingInterval()+" to 25 s, or look at the idle timeout of everything between.")
 	}
 	if timeout > 0 && timeout < 3*time.Second && interval > time.Second {
 		s.warning("timeout-short", fmt.Sprintf("A heartbeat must be answered within %v: phones on slow networks lose their connections.", timeout),
-			"Set the server's pingTimeout to 20 s, the default.")
+			"Set the server's "+x.option("pingTimeout", "Options.Engine.PingTimeout", "ping_timeout")+" to 20 s, the default.")
 	}
+}
+
+func (x *exam) pingInterval() string {
+	return x.option("pingInterval", "Options.Engine.PingInterval", "ping_interval")
 }
 
 // watch runs them side by side, with progress.
@@ -108,7 +112,7 @@ func (x *exam) judgeCut(s *Step, w watched, interval, timeout time.Duration) {
 	}
 	if w.pings == 0 || w.silent < interval/2 && w.lasted < interval {
 		s.problem("idle-cut", fmt.Sprintf("Something cuts a silent connection (%s) after %s; heartbeats come every %v only.", w.transport, ms(w.silent), interval),
-			fmt.Sprintf("Raise the idle timeout above pingInterval + pingTimeout (%v), or set the server's pingInterval below the timeout.", interval+timeout)).config(config...)
+			fmt.Sprintf("Raise the idle timeout above pingInterval + pingTimeout (%v), or set the server's %s below the timeout.", interval+timeout, x.pingInterval())).config(config...)
 		return
 	}
 	s.warning("lifetime-cut", fmt.Sprintf("The connection (%s) was cut after %s although heartbeats came.", w.transport, ms(w.lasted)),

@@ -49,6 +49,10 @@ func (x *exam) examinePayload(ctx context.Context, s *Step) {
 	}
 }
 
+func (x *exam) maxPayload() string {
+	return x.option("maxHttpBufferSize", "Options.Engine.MaxPayload", "max_http_buffer_size")
+}
+
 // patience is the limit for a request of that size: a thousandth of a second for each 125 bytes is 1 Mbit/s.
 func (x *exam) patience(size int) time.Duration {
 	return x.opts.Timeout + time.Duration(size/125)*time.Millisecond
@@ -82,7 +86,7 @@ func (x *exam) payloadByPost(ctx context.Context, s *Step, size int) bool {
 	if err != nil {
 		s.evidence("POST of %d bytes: %v", size, err)
 	} else {
-		s.evidence("POST of %d bytes: %v", size, a)
+		s.evidence("POST of %d bytes → %d %s %s", size, a.status, excerpt(a.body), a.via())
 		if a.read().unknownSession() {
 			s.warning("session-lost", "The POST came to a server that doesn't know the session.", "See sticky sessions.").consequence("sticky")
 			return false
@@ -110,11 +114,11 @@ func (x *exam) payloadByPost(ctx context.Context, s *Step, size int) bool {
 	text := fmt.Sprintf("The server takes %d bytes, but a POST gets through only up to about %d.", x.open.MaxPayload, low)
 	if err == nil && a.status == http.StatusRequestEntityTooLarge {
 		s.problem("payload-413", text+" A proxy refuses more (413).",
-			"Raise the proxy's limit above the server's maxHttpBufferSize, or lower that: clients then know the limit and split what they send.").
+			"Raise the proxy's limit above the server's "+x.maxPayload()+", or lower that: clients then know the limit, and send less at a time.").
 			config("nginx: client_max_body_size 2m;")
 		return false
 	}
-	s.problem("payload-cut", text, "Something on the way breaks larger requests off: raise its limit, or lower the server's maxHttpBufferSize.")
+	s.problem("payload-cut", text, "Something on the way breaks larger requests off: raise its limit, or lower the server's "+x.maxPayload()+".")
 	return false
 }
 
@@ -141,7 +145,7 @@ func (x *exam) payloadByWebSocket(ctx context.Context, s *Step, size int) bool {
 	if err != nil {
 		s.evidence("message of %d bytes by WebSocket: %v", size, err)
 		s.problem("websocket-payload", fmt.Sprintf("The server takes %d bytes, but a WebSocket doesn't survive a message of that size.", size),
-			"Something on the way limits messages (API gateways do, at 32 or 128 kB): lower the server's maxHttpBufferSize, and send large things in parts.")
+			"Something on the way limits messages (API gateways do, at 32 or 128 kB): lower the server's "+x.maxPayload()+", and send large things in parts.")
 		return false
 	}
 	s.evidence("message of %d bytes by WebSocket: the connection goes on", size)

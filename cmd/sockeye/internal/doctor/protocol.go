@@ -161,9 +161,9 @@ func (x *exam) kindOf(ctx context.Context, s *Step) {
 	s.evidence("%v", a)
 	switch a.read().kind {
 	case refusedPy:
-		x.report.Server.Kind = "python-socketio"
+		x.report.Server.Kind = kindPython
 	case refused:
-		x.report.Server.Kind = "Socket.IO on Node.js, or one that behaves like it"
+		x.report.Server.Kind = kindNode
 		// Only Sockeye offers streaming, to clients that say that they know it.
 		b, err := x.do(ctx, ask{transport: "polling", query: [2]string{"streaming", "1"}})
 		if err != nil {
@@ -174,12 +174,30 @@ func (x *exam) kindOf(ctx context.Context, s *Step) {
 			for _, u := range r.open.Upgrades {
 				if u == "streaming" {
 					x.streaming = true
-					x.report.Server.Kind = "Sockeye"
+					x.report.Server.Kind = kindSockeye
 				}
 			}
 		}
 	}
 }
+
+// option is the name of a setting in the words of the server, as far as it is known.
+func (x *exam) option(node, sockeye, python string) string {
+	switch x.report.Server.Kind {
+	case kindSockeye:
+		return sockeye
+	case kindPython:
+		return python
+	}
+	return node
+}
+
+// The servers that are told apart.
+const (
+	kindSockeye = "Sockeye"
+	kindPython  = "python-socketio"
+	kindNode    = "Socket.IO on Node.js, or one that behaves like it"
+)
 
 // learn keeps what a handshake announces.
 func (x *exam) learn(h handshake) {

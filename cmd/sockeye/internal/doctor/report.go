@@ -34,7 +34,7 @@ type Report struct {
 
 // Server is what is known about the server itself.
 type Server struct {
-	Kind         string   `json:"kind,omitempty"`      // "Sockeye", "python-socketio", "Node.js", or empty if it can't be told
+	Kind         string   `json:"kind,omitempty"`      // "Sockeye", "python-socketio" or "Socket.IO on Node.js, …"; empty if it can't be told
 	Protocols    []int    `json:"protocols,omitempty"` // Engine.IO versions that it speaks
 	Upgrades     []string `json:"upgrades,omitempty"`
 	PingInterval int64    `json:"pingInterval,omitempty"` // milliseconds

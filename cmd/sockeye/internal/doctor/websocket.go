@@ -159,8 +159,8 @@ func (x *exam) refusedUpgrade(s *Step, a *answer, offered bool) {
 	plain := strings.TrimSpace(a.body)
 	switch {
 	case r.unknownTransport() || strings.EqualFold(plain, "Transport unknown") || !offered:
-		fix := `Allow it at the server: transports: ["polling", "websocket"].`
-		if x.report.Server.Kind == "python-socketio" {
+		fix := "Allow it at the server: " + x.option(`transports: ["polling", "websocket"]`, "Options.Engine.Transports", "transports") + "."
+		if x.report.Server.Kind == kindPython {
 			fix = "The web server that runs python-socketio has no WebSocket: install simple-websocket for threading, or use uvicorn, aiohttp, eventlet or gevent with gevent-websocket."
 		}
 		s.warning("websocket-disabled", "The server doesn't offer WebSocket; everything goes by polling.", fix)
