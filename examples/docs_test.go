@@ -19,7 +19,7 @@ import (
 
 // The Go in README.md and docs/ is compiled and vetted. A block that begins with a package clause is a whole program.
 // Any other is a fragment, of declarations or of statements, and may use without further ado the packages in known and
-// the variables in given.
+// the variables in given. The tests in docs/testing.md are run.
 
 var known = map[string]string{
 	"client":      "github.com/sockeye-io/sockeye/client",
@@ -41,6 +41,7 @@ var known = map[string]string{
 	"socketio":    "github.com/sockeye-io/sockeye/socketio",
 	"sockeyetest": "github.com/sockeye-io/sockeye/sockeyetest",
 	"strings":     "strings",
+	"synctest":    "testing/synctest",
 	"testing":     "testing",
 	"time":        "time",
 	"tls":         "crypto/tls",
@@ -103,6 +104,11 @@ func blocks(t *testing.T) []block {
 }
 
 func (b block) name() string { return fmt.Sprintf("%s:%d", b.file, b.line) }
+
+// isTest reports whether the block is a test that can be run.
+func (b block) isTest() bool {
+	return filepath.Base(b.file) == "testing.md" && strings.Contains(b.text, "func Test")
+}
 
 // source makes a file of the block. Errors of the compiler point into the document.
 func (b block) source() (text string, fragment bool, err error) {
@@ -171,24 +177,37 @@ func TestDocumentsCompile(t *testing.T) {
 	}
 	write("go.mod", strings.Replace(string(mod), "sockeye => ..", "sockeye => "+root, 1))
 	write("go.sum", string(sum))
+	var tests []string // packages
 	for i, b := range all {
 		text, fragment, err := b.source()
 		if err != nil {
 			t.Errorf("%s is no Go: %v", b.name(), err)
 			continue
 		}
-		folder := fmt.Sprintf("block%d", i)
-		write(filepath.Join(folder, "block.go"), text)
+		folder, file := fmt.Sprintf("block%d", i), "block.go"
+		if b.isTest() {
+			file = "block_test.go"
+			tests = append(tests, "./"+folder)
+		}
+		write(filepath.Join(folder, file), text)
 		if fragment {
 			write(filepath.Join(folder, "given.go"), given)
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), "go", "vet", "./...")
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
+	run := func(args ...string) {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), "go", args...)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
 	}
+	run("vet", "./...")
+	if len(tests) < 10 {
+		t.Errorf("only %d tests were found", len(tests))
+	}
+	run(append([]string{"test", "-vet=off"}, tests...)...)
 }
 
 var (
