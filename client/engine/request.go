@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -19,7 +20,7 @@ import (
 // requests makes the HTTP requests of one connection.
 type requests struct {
 	client *http.Client
-	own    bool // the client is this connection's alone
+	own    *connections // if the client is this Conn's alone
 	header http.Header
 	base   url.URL // scheme, user, host and path; moves with a redirect
 	query  url.Values
@@ -60,8 +61,9 @@ func newRequests(ctx context.Context, rawURL string, o *Options) (*requests, err
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = o.TLSConfig.Clone()
+	r.own = &connections{dialer: net.Dialer{Timeout: 30 * time.Second}}
+	transport.DialContext = r.own.dial
 	r.client = &http.Client{Transport: transport, Jar: o.Memory.cookies()}
-	r.own = true
 	return r, nil
 }
 
@@ -89,10 +91,11 @@ func parseURL(rawURL string) (*url.URL, error) {
 // key names the server in a Memory.
 func (r *requests) key() string { return r.base.Scheme + "://" + r.base.Host + r.base.Path }
 
-// release closes the connections that are kept open for reuse.
+// release lets go of the network, when there are no more requests to make.
 func (r *requests) release() {
-	if r.own {
+	if r.own != nil {
 		r.client.CloseIdleConnections()
+		r.own.close()
 	}
 }
 

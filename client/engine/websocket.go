@@ -154,6 +154,7 @@ func (w *webSocket) first(ctx context.Context) ([]byte, error) {
 	// The response's body has nothing left that it read ahead: it filled a buffer
 	// less than full. From now on its connection will do.
 	if w.net != nil {
+		w.net = take(w.net)
 		w.stream = w.net
 		w.raw = rawConn(w.net)
 	}
