@@ -51,10 +51,10 @@ func (x *exam) examineIdle(ctx context.Context, s *Step) {
 			s.evidence("%s: not watched, %s", w.transport, w.none)
 			conclusive = false
 		case w.cut:
-			s.evidence("%s: cut %s after the beginning, %s after the last that came, %d heartbeats seen: %s", w.transport, ms(w.lasted), ms(w.silent), w.pings, w.how)
+			s.evidence("%s: cut %s after the beginning, %s after the last that came, heartbeats seen: %d; %s", w.transport, ms(w.lasted), ms(w.silent), w.pings, w.how)
 			x.judgeCut(s, w, interval, timeout)
 		default:
-			s.evidence("%s: still open after %s, %d heartbeats seen", w.transport, ms(w.lasted), w.pings)
+			s.evidence("%s: still open after %s, heartbeats seen: %d", w.transport, ms(w.lasted), w.pings)
 			conclusive = conclusive && w.pings > 0
 		}
 	}

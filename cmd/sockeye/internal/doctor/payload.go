@@ -86,7 +86,8 @@ func (x *exam) payloadByPost(ctx context.Context, s *Step, size int) bool {
 	if err != nil {
 		s.evidence("POST of %d bytes: %v", size, err)
 	} else {
-		s.evidence("POST of %d bytes → %d %s %s", size, a.status, excerpt(a.body), a.via())
+		a.target = fmt.Sprintf("of %d bytes", size)
+		s.evidence("%v", a)
 		if a.read().unknownSession() {
 			s.warning("session-lost", "The POST came to a server that doesn't know the session.", "See sticky sessions.").consequence("sticky")
 			return false
