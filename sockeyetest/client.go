@@ -73,7 +73,7 @@ func (c *Client) mustConnect(t testing.TB) {
 
 // newClient wraps a socket.
 func (s *Server) newClient(socket *client.Socket, name string, link *memnet.Link) *Client {
-	c := &Client{Socket: socket, End: newEnd(s, s.recovers()), name: name, link: link}
+	c := &Client{Socket: socket, End: newEnd(s, s.recovers), name: name, link: link}
 	b := c.End
 	b.socket = socket
 	b.who = func() string { return fmt.Sprintf("%s in %s", name, socket.Namespace()) }

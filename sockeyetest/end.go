@@ -24,7 +24,7 @@ type End struct {
 	state    func() string // of the connection, in words
 	gone     func() bool   // not connected, and not going to be
 	foreign  func() bool   // the other end is not of this package; nil if it surely is
-	recovery bool
+	recovers func() bool   // events come with an argument for recovery
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced with every change
@@ -37,8 +37,8 @@ type End struct {
 	settled int // the last barrier that came back
 }
 
-func newEnd(srv *Server, recovery bool) *End {
-	return &End{srv: srv, recovery: recovery, changed: make(chan struct{}), offline: true, log: newTranscript()}
+func newEnd(srv *Server, recovers func() bool) *End {
+	return &End{srv: srv, recovers: recovers, changed: make(chan struct{}), offline: true, log: newTranscript()}
 }
 
 // box is for what takes either kind.
@@ -55,12 +55,12 @@ func (b *End) update(change func()) {
 
 // arrived is told of every event that comes in.
 func (b *End) arrived(m *event.Message) {
+	if m.Event() == barrier {
+		b.update(func() { _ = m.Arg(0, &b.settled) }) // it is ours
+		return
+	}
+	e := received(m, b.recovers())
 	b.update(func() {
-		if m.Event() == barrier {
-			_ = m.Arg(0, &b.settled) // it is ours
-			return
-		}
-		e := received(m, b.recovery)
 		b.moved++
 		b.log.add("received " + cut(e.String(), shortText))
 		if !b.ignored[e.Name] {

@@ -97,7 +97,7 @@ func (s *Server) await(take func() *Peer) *Peer {
 }
 
 func (s *Server) newPeer(socket *socketio.Socket) *Peer {
-	p := &Peer{Socket: socket, End: newEnd(s, false)}
+	p := &Peer{Socket: socket, End: newEnd(s, func() bool { return false })}
 	b := p.End
 	b.socket = socket
 	b.who = func() string { return fmt.Sprintf("peer %s in %s", socket.ID(), socket.Namespace().Name()) }

@@ -69,12 +69,12 @@ func (s *Server) moved() int {
 	return n
 }
 
-// roundtrip sends a barrier through the handlers of the socket and back. A client that is not connected has nothing on
-// its way.
+// roundtrip sends a barrier through the handlers of the socket and back. A client that is not connected, or is frozen,
+// has nothing on its way.
 func (c *Client) roundtrip(t testing.TB) {
 	t.Helper()
 	peer := c.peer()
-	if peer == nil {
+	if peer == nil || c.link.Frozen() {
 		return
 	}
 	c.mu.Lock()
@@ -116,8 +116,9 @@ func (c *Client) peer() *socketio.Socket {
 		return nil
 	}
 	for _, io := range c.srv.sockets() {
-		if s := io.Of(c.Namespace()).Socket(id); s != nil {
-			return s
+		// Of would make the namespace in a server that does not have it.
+		if io.Engine().Session(c.Client().SessionID()) != nil {
+			return io.Of(c.Namespace()).Socket(id)
 		}
 	}
 	return nil

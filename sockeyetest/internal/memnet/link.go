@@ -90,6 +90,13 @@ func (l *Link) Freeze() {
 	}
 }
 
+// Frozen reports whether the link is frozen.
+func (l *Link) Frozen() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.frozen
+}
+
 // Thaw lets pass what was held back, and everything from now on.
 func (l *Link) Thaw() {
 	l.mu.Lock()
