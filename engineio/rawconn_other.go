@@ -2,13 +2,7 @@
 
 package engineio
 
-import (
-	"net"
-	"syscall"
-)
-
-// rawConn returns nil: reading and writing go through net.Conn.
-func rawConn(net.Conn) syscall.RawConn { return nil }
+import "syscall"
 
 func (c *webSocket) readRaw() error { return c.readPlain() }
 

@@ -11,6 +11,8 @@ import (
 	"github.com/gobwas/httphead"
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsflate"
+
+	"github.com/sockeye-io/sockeye/internal/rawconn"
 )
 
 // webSocket carries each packet as a frame of its own. Frames are read by one
@@ -181,6 +183,6 @@ func (c *webSocket) attach(up *upgraded) bool {
 	defer s.mu.Unlock()
 	c.conn = up.conn
 	c.deflate = up.deflate
-	c.raw = rawConn(up.conn)
+	c.raw = rawconn.Of(up.conn)
 	return s.state != stateClosed
 }

@@ -2,29 +2,7 @@
 
 package engine
 
-import (
-	"net"
-	"syscall"
-)
-
-// rawConn returns access to the descriptor behind a plain TCP or unix connection,
-// or nil.
-func rawConn(conn net.Conn) syscall.RawConn {
-	var sc syscall.Conn
-	switch c := conn.(type) {
-	case *net.TCPConn:
-		sc = c
-	case *net.UnixConn:
-		sc = c
-	default:
-		return nil // a wrapper may count, encrypt or delay
-	}
-	raw, err := sc.SyscallConn()
-	if err != nil {
-		return nil
-	}
-	return raw
-}
+import "syscall"
 
 // readRaw reads frames until the connection ends. Between messages nothing but the
 // goroutine's stack is held: a buffer is taken when there is something to read.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/sockeye-io/sockeye/engineio/frame"
+	"github.com/sockeye-io/sockeye/internal/rawconn"
 )
 
 // webSocket carries packets as WebSocket messages: text with the type in front,
@@ -156,7 +157,7 @@ func (w *webSocket) first(ctx context.Context) ([]byte, error) {
 	if w.net != nil {
 		w.net = take(w.net)
 		w.stream = w.net
-		w.raw = rawConn(w.net)
+		w.raw = rawconn.Of(w.net)
 	}
 	text := w.in.text
 	w.in.text = nil
