@@ -148,9 +148,16 @@ type sessionStore struct {
 	mu     sync.Mutex
 	live   map[string]*member // whose clients are connected
 	away   map[string]*member // whose clients may come back
+	taken  map[string]taking  // who have come back, and are not connected yet
 	oldest list.List          // of *awaySession
 	timer  *time.Timer
 	closed bool
+}
+
+// A taking is a session on its way from away to live, or back.
+type taking struct {
+	m    *member
+	done chan struct{} // closed when it has arrived
 }
 
 type awaySession struct {
@@ -176,6 +183,7 @@ func newSessionStore(srv *Server) *sessionStore {
 		maxPackets: o.Recovery.MaxPackets,
 		live:       make(map[string]*member),
 		away:       make(map[string]*member),
+		taken:      make(map[string]taking),
 	}
 }
 
@@ -192,6 +200,7 @@ func (st *sessionStore) put(m *member) bool {
 		return false
 	}
 	delete(st.live, m.log.pid)
+	st.arrived(m)
 	st.away[m.log.pid] = m
 	m.log.place = st.oldest.PushBack(&awaySession{m, time.Now().Add(st.keep)})
 	st.arm(st.keep)
@@ -215,22 +224,36 @@ func (st *sessionStore) putBack(m *member) bool {
 	return m.holds
 }
 
-// take hands out a session of the namespace, to one caller only.
-func (st *sessionStore) take(ns *Namespace, pid string) *member {
+// take hands out a session of the namespace, to one caller only. To others it returns a channel that is closed when
+// that one has connected, or has not.
+func (st *sessionStore) take(ns *Namespace, pid string) (*member, <-chan struct{}) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	if t, ok := st.taken[pid]; ok && t.m.ns == ns {
+		return nil, t.done
+	}
 	m := st.away[pid]
 	if m == nil || m.ns != ns {
-		return nil
+		return nil, nil
 	}
 	st.removeLocked(m)
-	return m
+	st.taken[pid] = taking{m, make(chan struct{})}
+	return m, nil
+}
+
+// arrived lets others have a session that was taken. st.mu is held.
+func (st *sessionStore) arrived(m *member) {
+	if t, ok := st.taken[m.log.pid]; ok && t.m == m {
+		delete(st.taken, m.log.pid)
+		close(t.done)
+	}
 }
 
 // enter notes that a member's client is connected.
 func (st *sessionStore) enter(m *member) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	st.arrived(m)
 	if !st.closed {
 		st.live[m.log.pid] = m
 	}
@@ -240,6 +263,7 @@ func (st *sessionStore) enter(m *member) {
 func (st *sessionStore) exit(m *member) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	st.arrived(m)
 	if st.live[m.log.pid] == m {
 		delete(st.live, m.log.pid)
 	}
@@ -250,27 +274,45 @@ const probeTime = 2 * time.Second
 
 var errReplaced = errors.New("socketio: client came back on another connection")
 
-// takeOver hands out a session whose connection is dead, though nobody has noticed yet: the client changed networks, or
-// its proxy died. A connection that is alive keeps its session, whoever else knows the pid.
-func (st *sessionStore) takeOver(ns *Namespace, pid string) *member {
+// claim hands out the session that a client has come back to, to one caller only.
+func (st *sessionStore) claim(ns *Namespace, pid string) *member {
+	for {
+		m, taken := st.take(ns, pid)
+		switch {
+		case m != nil:
+			return m
+		case taken != nil:
+			// Another connection has it. If that one is dead too, its client having tried again while the server was
+			// still probing, the session is for this one.
+			<-taken
+		case !st.evict(ns, pid):
+			return nil
+		}
+	}
+}
+
+// evict makes a session available whose connection is dead, though nobody has noticed yet: the client changed networks,
+// or its proxy died. A connection that is alive keeps its session, whoever else knows the pid. It reports whether it is
+// worth to try again.
+func (st *sessionStore) evict(ns *Namespace, pid string) bool {
 	st.mu.Lock()
 	m := st.live[pid]
+	_, taken := st.taken[pid]
+	away := st.away[pid]
 	st.mu.Unlock()
 	if m == nil || m.ns != ns {
-		return nil
+		return taken || away != nil && away.ns == ns // since we looked
 	}
-	s := m.sock.Load()
-	if s.conn == nil { // absent: it has ended this moment
-		return st.take(ns, pid)
+	if s := m.sock.Load(); s.conn != nil { // else it has ended this moment
+		if s.conn.session.Probe(probeTime) {
+			return false
+		}
+		s.close(ReasonTransportClose, errReplaced)
+		s.conn.session.Abort()
 	}
-	if s.conn.session.Probe(probeTime) {
-		return nil
-	}
-	s.close(ReasonTransportClose, errReplaced)
-	s.conn.session.Abort()
 	m.mu.Lock() // waits for another goroutine that may be closing the socket
 	defer m.mu.Unlock()
-	return st.take(ns, pid)
+	return true
 }
 
 // endIfAway ends a session whose client is away, or is about to come back. It reports whether it was so.
@@ -412,10 +454,7 @@ func (ns *Namespace) recoverSession(s *Socket) bool {
 	if !ok || (!isString && claim.Offset != nil) {
 		return false
 	}
-	m := st.take(ns, pid)
-	if m == nil {
-		m = st.takeOver(ns, pid)
-	}
+	m := st.claim(ns, pid)
 	if m == nil {
 		return false
 	}

@@ -679,3 +679,34 @@ func TestRecoveryFromHalfOpenConnection(t *testing.T) {
 		t.Errorf("got %v", args)
 	}
 }
+
+// Two attempts to come back find the old connection dead at the same time, and the one that gets the session is dead
+// itself: its client has given it up and tries again already. The other must get it then, or what was missed is lost.
+func TestRecoveryAfterAnAttemptThatDied(t *testing.T) {
+	st, _ := recoverySite(t, nil)
+	c := &session{st: st}
+	c.connect()
+	if err := st.io.To(c.id).Emit("n", 1); err != nil {
+		t.Fatal(err)
+	}
+	c.event()
+	silence := func(p *peer) {
+		p.mu.Lock()
+		p.silent = true
+		p.mu.Unlock()
+	}
+	silence(c.p)
+	if err := st.io.To(c.id).Emit("n", 2); err != nil {
+		t.Fatal(err)
+	}
+	given := st.connect()
+	silence(given)
+	given.send(`40{"pid":"` + c.pid + `","offset":"` + c.offset + `"}`)
+	c.connect()
+	if !c.recovered {
+		t.Fatal("the session was not recovered")
+	}
+	if name, args := c.event(); name != "n" || len(args) != 1 || args[0] != 2.0 {
+		t.Errorf("got %s %v, want what was missed", name, args)
+	}
+}
