@@ -273,28 +273,73 @@ func TestReconnectionIsGivenUpWhenNobodyWantsIt(t *testing.T) {
 		c, f := newFake(t, nil)
 		s := c.Of("/")
 		s.Open()
-		d := f.dialing()
+		f.dialing()
 		s.Disconnect()
 		if c.State() != Closed {
 			t.Error(c.State())
 		}
-		s.Open()
-		conn := &fakeConn{t: t, accepted: make(chan struct{})}
-		select {
-		case d.result <- conn: // too late
-		default:
-		}
-		f.open().expect(`0`)
-		if len(conn.packets()) > 0 {
-			t.Error("a connection that was given up is used")
-		}
-		s.Disconnect()
 		s.Open()
 		f.fail(errNetwork)
 		s.Disconnect()
 		time.Sleep(time.Minute)
 		if f.dialing() != nil {
 			t.Error("goes on")
+		}
+	})
+}
+
+// A connection that comes about when nobody wants it any more, and the next one is being made already, is closed unused.
+func TestConnectionThatComesTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, f := newFake(t, nil)
+		late := make(chan struct{})
+		old := &fakeConn{t: t, accepted: make(chan struct{})}
+		c.dial = func(ctx context.Context, accept func(conn) engine.Receiver) error {
+			<-late
+			old.receiver = accept(old)
+			close(old.accepted)
+			return nil
+		}
+		s := c.Of("/")
+		s.Open()
+		synctest.Wait()
+		s.Disconnect()
+		c.dial = f.dial
+		s.Open()
+		good := f.open()
+		close(late)
+		old.expect()
+		if !old.isEnded() {
+			t.Error("is open")
+		}
+		old.push(`0{"sid":"late"}`)
+		good.deliver(`0{"sid":"a"}`)
+		if s.ID() != "a" || c.State() != Connected {
+			t.Errorf("id %q, state %v", s.ID(), c.State())
+		}
+	})
+}
+
+// A connection may end before its dial has returned.
+func TestConnectionThatEndsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := newFake(t, nil)
+		n := 0
+		c.dial = func(ctx context.Context, accept func(conn) engine.Receiver) error {
+			n++
+			short := &fakeConn{t: t, accepted: make(chan struct{})}
+			short.receiver = accept(short)
+			close(short.accepted)
+			if n == 1 {
+				short.end(engine.ReasonTransportClose, nil)
+				return nil
+			}
+			return errNetwork // though it was accepted
+		}
+		c.Of("/").Open()
+		time.Sleep(100 * time.Second)
+		if c.State() != Reconnecting || n < 10 {
+			t.Errorf("state %v after %d attempts", c.State(), n)
 		}
 	})
 }
