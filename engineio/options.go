@@ -98,6 +98,12 @@ type Options struct {
 	// be unique, unguessable and of [A-Za-z0-9_-].
 	GenerateID func(r *http.Request) (string, error)
 
+	// Foreign is given every request for a session that is not here, before
+	// anything else is done with it, and reports whether it has answered: it may
+	// know which other server has the session (see package peers). Nil: there are
+	// no other servers, or the load balancer knows.
+	Foreign func(w http.ResponseWriter, r *http.Request, sid string) bool
+
 	// OnConnectionError is told of every refused request.
 	OnConnectionError func(*ConnectionError)
 	// Logger receives what is worth an operator's attention: at level Warn the

@@ -93,6 +93,10 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
+	q := request{Request: r, query: parseQuery(r.URL.RawQuery), upgrade: isWebSocketUpgrade(r)}
+	if srv.foreign(w, &q) {
+		return
+	}
 	if srv.opts.Headers != nil {
 		srv.opts.Headers(w.Header(), r)
 	}
@@ -100,7 +104,6 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	q := request{Request: r, query: parseQuery(r.URL.RawQuery), upgrade: isWebSocketUpgrade(r)}
 	s, refusal := srv.verify(&q)
 	if refusal != nil {
 		srv.refuse(w, &q, refusal)
@@ -120,6 +123,15 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		dropBody(w, r)
 		w.WriteHeader(http.StatusInternalServerError)
 	}
+}
+
+// foreign has a request answered that is for a session of another server. Preflights are the same everywhere.
+func (srv *Server) foreign(w http.ResponseWriter, q *request) bool {
+	if srv.opts.Foreign == nil || q.Method == http.MethodOptions {
+		return false
+	}
+	sid := single(q.query, "sid")
+	return sid != "" && srv.Session(sid) == nil && srv.opts.Foreign(w, q.Request, sid)
 }
 
 // debug logs what is worth it only to who asks. The attributes are gathered only then.
