@@ -67,6 +67,7 @@ func TestUpgradeRefused(t *testing.T) {
 }
 
 func TestUpgradeSilent(t *testing.T) {
+	t.Parallel() // it mostly waits
 	p := proxy.Start(t, server(t, socketio.Options{}).Addr, proxy.Options{Upgrade: proxy.Hang})
 	r := examine(t, p.URL())
 	r.expect(t, with(findings{"websocket": "problem upgrade-silent"}))
@@ -74,6 +75,7 @@ func TestUpgradeSilent(t *testing.T) {
 }
 
 func TestDeadAfter101(t *testing.T) {
+	t.Parallel() // it mostly waits
 	p := proxy.Start(t, server(t, socketio.Options{}).Addr, proxy.Options{Upgrade: proxy.Swallow})
 	r := examine(t, p.URL())
 	r.expect(t, with(findings{"websocket": "problem dead-after-101"}))
@@ -81,6 +83,7 @@ func TestDeadAfter101(t *testing.T) {
 }
 
 func TestBuffered(t *testing.T) {
+	t.Parallel() // it mostly waits
 	addr := server(t, socketio.Options{}).Addr
 	for name, at := range map[string]string{
 		"nginx": daemon.Nginx(t, addr, `proxy_pass http://backend;
@@ -104,6 +107,7 @@ func TestBuffered(t *testing.T) {
 }
 
 func TestIdleCut(t *testing.T) {
+	t.Parallel() // it mostly waits
 	// The heartbeat comes every 25 s; the watch is shorter than that and much longer than the timeout.
 	addr := server(t, socketio.Options{}).Addr
 	for name, at := range map[string]string{
@@ -121,6 +125,7 @@ func TestIdleCut(t *testing.T) {
 
 // Heartbeats that come before the cut keep connections open, and the watch can tell.
 func TestHeartbeatsInTime(t *testing.T) {
+	t.Parallel() // it mostly waits
 	fast := server(t, socketio.Options{Engine: engineio.Options{PingInterval: 300e6}})
 	r := examine(t, "http://"+daemon.Nginx(t, fast.Addr, daemon.NginxUpgrade+" proxy_read_timeout 5s;"), "--idle", "7s")
 	r.expect(t, with(nil))

@@ -11,7 +11,13 @@ import (
 )
 
 // own is the origin of pages that come from the server's own host.
-func (x *exam) own() string { return x.base.Scheme + "://" + strings.ToLower(x.base.Host) }
+func (x *exam) own() string {
+	host := strings.ToLower(x.base.Host)
+	if port := map[string]string{"http": ":80", "https": ":443"}[x.base.Scheme]; strings.HasSuffix(host, port) && x.base.Port() != "" {
+		host = strings.TrimSuffix(host, port)
+	}
+	return x.base.Scheme + "://" + host
+}
 
 // crossSite reports whether the page is of another site, as far as cookies are concerned: here, of another host name
 // that doesn't share the last two labels.

@@ -234,6 +234,17 @@ func (a *answer) String() string {
 	return text
 }
 
+// seen is what came of a request, for evidence.
+func seen(a *answer, err error) string {
+	switch {
+	case a != nil && err != nil:
+		return a.String() + ", then " + err.Error()
+	case err != nil:
+		return err.Error()
+	}
+	return a.String()
+}
+
 // via names who answered, as far as headers tell.
 func (a *answer) via() string {
 	var parts []string

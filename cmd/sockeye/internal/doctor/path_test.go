@@ -33,6 +33,10 @@ func TestURL(t *testing.T) {
 			t.Errorf("%s: %q, want %q", raw, got, want)
 		}
 	}
+	x := &exam{secrets: &secrets{}, report: &Report{}}
+	if err := x.parse("https://Example.com:443"); err != nil || x.own() != "https://example.com" {
+		t.Errorf("the own origin is %s, %v", x.own(), err)
+	}
 	for _, raw := range []string{"ftp://example.com", "http://", "http://exa mple.com", "https://u:hidden@exa mple.com/"} {
 		_, err := Run(t.Context(), raw, nil)
 		if err == nil {

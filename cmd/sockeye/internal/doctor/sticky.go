@@ -30,7 +30,7 @@ type tally struct {
 // examineSticky makes sessions whose every request has a connection of its own: without cookies, then with them.
 func (x *exam) examineSticky(ctx context.Context, s *Step) {
 	if x.first.read().kind != opened && !x.polling.works {
-		s.skip("there is no polling; WebSocket alone needs no sticky sessions")
+		s.skip("there are no sessions on polling; WebSocket alone needs no sticky ones")
 		return
 	}
 	without := x.sessions(ctx, "sticky sessions, without cookies", nil)

@@ -24,7 +24,7 @@ func (x *exam) examineStreaming(ctx context.Context, s *Step) {
 	}
 	one, a, err := x.openSession(ctx)
 	if err != nil || one == nil {
-		s.evidence("handshake: %v %v", a, err)
+		s.evidence("handshake: %s", seen(a, err))
 		s.skip("there was no session to try it with")
 		return
 	}
@@ -32,7 +32,7 @@ func (x *exam) examineStreaming(ctx context.Context, s *Step) {
 	st := x.stream(ctx, one)
 	defer st.close()
 	if a, err := x.do(ctx, ask{method: http.MethodPost, transport: "streaming", sid: one.SID, body: "2probe", client: one.client}); err != nil || a.status != http.StatusOK {
-		s.evidence("POST for streaming: %v %v", a, err)
+		s.evidence("POST for streaming: %s", seen(a, err))
 		if err == nil && a.read().unknownSession() {
 			s.warning("streaming-lost", "The stream came to a server that doesn't know the session.", "See sticky sessions below.").consequence("sticky")
 			return

@@ -13,6 +13,9 @@ import (
 // withScheme finds URLs with a scheme; "localhost:3000" is not one.
 var withScheme = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9+.-]*://`)
 
+// secretKey finds the parameters that carry credentials, whatever their length.
+var secretKey = regexp.MustCompile(`(?i)token|key|auth|secret|pass|pwd|jwt|session|sid|code|sig|user`)
+
 // parse understands the URL the way clients do: its path is the namespace, unless it is plainly that of an Engine.IO
 // server.
 func (x *exam) parse(raw string) error {
@@ -45,8 +48,13 @@ func (x *exam) parse(raw string) error {
 		password, _ := u.User.Password()
 		x.secrets.add(password)
 	}
-	for _, values := range u.Query() {
-		x.secrets.add(values...)
+	for key, values := range u.Query() {
+		for _, v := range values {
+			// Others are words such as a version or a language, and taking these out of the report would spoil it.
+			if len(v) >= 16 || secretKey.MatchString(key) {
+				x.secrets.add(v)
+			}
+		}
 	}
 	x.path, x.namespace = x.opts.Path, x.opts.Namespace
 	path := strings.Trim(u.Path, "/")

@@ -192,7 +192,7 @@ func (x *exam) refusedUpgrade(s *Step, a *answer, offered bool) {
 func (x *exam) probe(ctx context.Context, s *Step) bool {
 	one, a, err := x.openSession(ctx)
 	if err != nil || one == nil {
-		s.evidence("handshake for the upgrade: %v %v", a, err)
+		s.evidence("handshake for the upgrade: %s", seen(a, err))
 		s.warning("probe-failed", "The upgrade from polling could not be tried: there was no second session.", "Try again.")
 		return false
 	}
