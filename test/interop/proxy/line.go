@@ -14,7 +14,7 @@ type Fault int
 const (
 	Reset  Fault = iota // both sides get an RST; what was on its way is lost
 	Close               // both sides get a FIN after what was passed on so far
-	Silent              // nothing arrives any more, in either direction, and nobody is told
+	Silent              // nothing is taken or arrives any more, in either direction, and nobody is told
 	Deaf                // the same, but only towards the server
 	faults
 )
@@ -36,7 +36,7 @@ type Line struct {
 	mu    sync.Mutex
 	wires map[*wire]struct{}
 	armed *cut
-	down  bool
+	down  chan struct{} // closed at the end
 }
 
 // cut is a fault that is to happen once more bytes have passed.
@@ -59,12 +59,12 @@ func StartLine(t testing.TB, target string) *Line {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &Line{target: target, ln: ln, wires: map[*wire]struct{}{}}
+	l := &Line{target: target, ln: ln, wires: map[*wire]struct{}{}, down: make(chan struct{})}
 	l.open.Go(l.accept)
 	t.Cleanup(func() {
 		_ = ln.Close()
 		l.mu.Lock()
-		l.down = true
+		close(l.down)
 		for w := range l.wires {
 			w.close()
 		}
@@ -135,10 +135,12 @@ func (l *Line) carry(client *net.TCPConn) {
 	}
 	w := &wire{client: client, server: inner.(*net.TCPConn)}
 	l.mu.Lock()
-	if l.down {
+	select {
+	case <-l.down:
 		l.mu.Unlock()
 		w.close()
 		return
+	default:
 	}
 	l.wires[w] = struct{}{}
 	l.mu.Unlock()
@@ -155,37 +157,36 @@ func (l *Line) carry(client *net.TCPConn) {
 	l.mu.Unlock()
 }
 
-// copy carries one direction. When its source ends so does the wire, unless this direction is silent: then the other
-// side is left to find out by itself.
+// forgotten is how long a silent wire is kept, which is longer than anybody should take to find out.
+const forgotten = 20 * time.Second
+
+// copy carries one direction. When its source ends so does the wire, unless this direction is silent: then nothing is
+// read any more, and the other side is left to find out by itself.
 func (l *Line) copy(w *wire, dst, src *net.TCPConn, direction int) {
 	buffer := make([]byte, 16<<10)
 	for {
 		n, err := src.Read(buffer)
-		if n > 0 && l.pass(w, dst, buffer[:n], direction) != nil {
+		silent, failed := l.pass(w, dst, buffer[:n], direction)
+		if silent {
+			select {
+			case <-time.After(forgotten):
+			case <-l.down:
+			}
+		}
+		if silent || failed || err != nil {
 			w.close()
 			return
 		}
-		if err != nil {
-			break
-		}
 	}
-	l.mu.Lock()
-	silent := w.silenced[direction]
-	l.mu.Unlock()
-	if silent {
-		_ = src.Close()
-		return
-	}
-	w.close()
 }
 
 // pass writes what may still pass, and lets the cut happen that falls due with it.
-func (l *Line) pass(w *wire, dst *net.TCPConn, data []byte, direction int) error {
-	for len(data) > 0 {
+func (l *Line) pass(w *wire, dst *net.TCPConn, data []byte, direction int) (silent, failed bool) {
+	for {
 		l.mu.Lock()
-		if w.silenced[direction] {
-			l.mu.Unlock()
-			return nil
+		if w.silenced[direction] || len(data) == 0 {
+			defer l.mu.Unlock()
+			return w.silenced[direction], false
 		}
 		n := len(data)
 		c := l.armed
@@ -198,7 +199,7 @@ func (l *Line) pass(w *wire, dst *net.TCPConn, data []byte, direction int) error
 			l.strike()
 			l.mu.Unlock()
 			if err != nil {
-				return err
+				return false, true
 			}
 			_ = dst.SetWriteDeadline(time.Time{})
 			data = data[n:]
@@ -209,11 +210,10 @@ func (l *Line) pass(w *wire, dst *net.TCPConn, data []byte, direction int) error
 		}
 		l.mu.Unlock()
 		if _, err := dst.Write(data[:n]); err != nil {
-			return err
+			return false, true
 		}
 		data = data[n:]
 	}
-	return nil
 }
 
 func (w *wire) close() {
