@@ -16,6 +16,12 @@ const barrier = "sockeyetest.settle"
 // maxRounds is how often everybody is asked before it is said that they never come to rest.
 const maxRounds = 100
 
+// quietRounds is how many rounds in which nothing moves mean that nothing will. An event is counted when a client gets
+// it and when one emits it, and every round takes it further: after the first, clients are done with what they had got,
+// so that it is on its way to the server; after the second, the server has handled it; after the third, clients have got
+// what the server had to say.
+const quietRounds = 3
+
 // Settle returns when everything has come to rest: what was emitted, on either side, has arrived and been handled, and
 // so has what was emitted in consequence.
 //
@@ -34,7 +40,6 @@ func (s *Server) Settle(t testing.TB) {
 	if len(s.sockets()) == 0 {
 		t.Fatal("sockeyetest: outside of a bubble of testing/synctest, Start must be told which *socketio.Server is in the handler")
 	}
-	// After one round the server has handled what clients had emitted, after another clients have what the server had.
 	quiet := 0
 	for range maxRounds {
 		before := s.moved()
@@ -45,7 +50,7 @@ func (s *Server) Settle(t testing.TB) {
 		if s.moved() != before {
 			quiet = 0
 		}
-		if quiet == 2 {
+		if quiet == quietRounds {
 			return
 		}
 	}
