@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,8 +16,21 @@ import (
 // emitted meanwhile.
 func TestComesBack(t *testing.T) {
 	atOnce(t, servers, func(r app.Runtime) string { return string(r) }, func(t *testing.T, server app.Runtime) {
+		a := app.Start(t, app.Options{Runtime: server, PingInterval: 2 * time.Second, PingTimeout: 3 * time.Second})
+		var cut sync.WaitGroup // all have survived the cut
+		cut.Add(len(waysTo(server)))
+		restarted := make(chan struct{})
+		go func() {
+			defer close(restarted)
+			cut.Wait()
+			a.Stop()
+			if err := a.Restart(); err != nil {
+				t.Error(err)
+			}
+		}()
 		atOnce(t, waysTo(server), way.String, func(t *testing.T, w way) {
-			a := app.Start(t, app.Options{Runtime: server, PingInterval: 2 * time.Second, PingTimeout: 3 * time.Second})
+			done := sync.OnceFunc(cut.Done)
+			defer done()
 			p := proxy.Start(t, a.Addr(), proxy.Options{})
 			s := &scene{T: t, server: server, url: p.URL(), way: w}
 			sock := s.settled(s.dial("/"))
@@ -34,14 +48,12 @@ func TestComesBack(t *testing.T) {
 			s.equal("echoes", numbers(echoes.wait(s, 20)), upTo(20))
 			s.settled(sock)
 
-			a.Stop()
+			done()
 			lost.wait(s, 2)
 			for i := range 20 {
 				s.emit(sock, "echo", 20+i)
 			}
-			if err := a.Restart(); err != nil {
-				s.Fatal(err)
-			}
+			<-restarted
 			ids := again.wait(s, 2)
 			if ids[0][0] == ids[1][0] {
 				s.Error("the new server gave the old id")

@@ -189,6 +189,9 @@ func TestNginx(t *testing.T) {
 					t.Run(w.name, func(t *testing.T) {
 						t.Parallel()
 						s := &scene{T: t, server: server, url: front, way: w}
+						if c.name == "default" && s.python() && server != app.PythonThreading && w.name == "upgrade" {
+							t.Skip("python-engineio takes an upgrade without its header for a poll, and answers it with what the poll waits for")
+						}
 						sock := s.settled(s.dial("/"))
 						converse(s, sock)
 						s.equal("transport", s.whoami(sock).Transport, w.final)

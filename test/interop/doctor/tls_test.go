@@ -97,6 +97,8 @@ func TestTLS(t *testing.T) {
 	r.expect(t, findings{"dns": "skipped"})
 	r.first(t, "")
 
+	examine(t, good, "--ca", ca.file("ca.crt")).expect(t, findings{"dns": "skipped"})
+
 	r = examineWith(t, nil, good)
 	r.expect(t, bad("tls-chain"))
 	r.first(t, "tls tls-chain")
