@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -21,9 +23,10 @@ type doctorCommand struct {
 	URL       string        `arg:"" help:"Where clients connect to, such as https://example.com. A path in it is the namespace, as in clients, unless it ends in socket.io."`
 	Path      string        `placeholder:"PATH" help:"The path of the Socket.IO server; /socket.io/ if not given."`
 	Namespace string        `short:"n" placeholder:"NAME" help:"The namespace to join; / if not given."`
-	Auth      string        `placeholder:"JSON" help:"The auth to join with, a JSON object. @FILE reads it from a file, and keeps it out of the shell's history."`
+	Auth      string        `env:"SOCKEYE_AUTH" placeholder:"JSON" help:"The auth to join with, a JSON object. @FILE reads it from a file and env:NAME from a variable: that keeps it out of the shell's history and the list of processes."`
 	Origin    string        `placeholder:"ORIGIN" help:"Examine whether pages of this origin may connect, such as https://app.example.com."`
-	Header    []string      `short:"H" sep:"none" placeholder:"'NAME: VALUE'" help:"Add a header to every request. May be given more than once."`
+	Header    []string      `short:"H" sep:"none" placeholder:"'NAME: VALUE'" help:"Add a header to every request; @FILE reads them from a file, one a line. May be given more than once."`
+	CA        string        `name:"ca" type:"path" placeholder:"FILE" help:"Trust the certificates in this PEM file, too."`
 	Insecure  bool          `short:"k" help:"Send credentials although the certificate is not valid."`
 	Timeout   time.Duration `default:"5s" help:"How long to wait for one answer."`
 	Idle      time.Duration `default:"2s" help:"How long to leave connections alone to see whether something cuts them. More than the server's pingInterval (25s by default) tells for sure."`
@@ -56,19 +59,19 @@ Exit codes:
 }
 
 // Run examines until done, or until SIGINT or SIGTERM.
-func (c *doctorCommand) Run(s streams) error {
+func (c *doctorCommand) Run(s streams, g *globals) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl+C ends the process at once
-	return c.examine(ctx, s)
+	return c.examine(ctx, s, g.color(s.out))
 }
 
-func (c *doctorCommand) examine(ctx context.Context, s streams) error {
+func (c *doctorCommand) examine(ctx context.Context, s streams, color bool) error {
 	opts, err := c.options()
 	if err != nil {
 		return codeError{exitUsage, err.Error()}
 	}
-	printer := &doctor.Printer{W: s.out, Color: colorful(s.out), Verbose: c.Verbose}
+	printer := &doctor.Printer{W: s.out, Color: color, Verbose: c.Verbose}
 	progress := &progressLine{w: s.err, live: terminal(s.err)}
 	opts.Begin = func(title string) { progress.show(title + "…") }
 	opts.Progress = func(title string, done, of int64) { progress.show(fmt.Sprintf("%s: %d of %d…", title, done, of)) }
@@ -108,25 +111,75 @@ func (c *doctorCommand) options() (*doctor.Options, error) {
 	if c.Timeout <= 0 || c.Idle <= 0 || c.Sessions <= 0 {
 		return nil, fmt.Errorf("--timeout, --idle and --sessions must be more than zero")
 	}
-	auth := c.Auth
-	if file, ok := strings.CutPrefix(auth, "@"); ok {
+	var err error
+	if o.Auth, err = c.auth(); err != nil {
+		return nil, err
+	}
+	if err := c.headers(o.Header); err != nil {
+		return nil, err
+	}
+	if c.CA != "" {
+		data, err := os.ReadFile(c.CA)
+		if err != nil {
+			return nil, fmt.Errorf("--ca: %w", err)
+		}
+		if o.Roots, err = x509.SystemCertPool(); err != nil {
+			o.Roots = x509.NewCertPool()
+		}
+		if !o.Roots.AppendCertsFromPEM(data) {
+			return nil, fmt.Errorf("--ca: there is no certificate in %s", c.CA)
+		}
+	}
+	return o, nil
+}
+
+// auth reads what --auth names. That it is an object is checked by the examination, which doesn't quote it.
+func (c *doctorCommand) auth() (json.RawMessage, error) {
+	text := c.Auth
+	if file, ok := strings.CutPrefix(text, "@"); ok {
 		data, err := os.ReadFile(file)
 		if err != nil {
 			return nil, fmt.Errorf("--auth: %w", err)
 		}
-		auth = strings.TrimSpace(string(data))
-	}
-	if auth != "" {
-		o.Auth = json.RawMessage(auth)
-	}
-	for _, h := range c.Header {
-		name, value, ok := strings.Cut(h, ":")
-		if !ok || strings.TrimSpace(name) == "" || strings.ContainsAny(name, " \t\r\n") || strings.ContainsAny(value, "\r\n") {
-			return nil, fmt.Errorf("--header is NAME: VALUE, such as 'Authorization: Bearer …'")
+		text = string(data)
+	} else if name, ok := strings.CutPrefix(text, "env:"); ok {
+		if text = os.Getenv(name); text == "" {
+			return nil, fmt.Errorf("--auth: the variable %s is not set", name)
 		}
-		o.Header.Add(name, strings.TrimSpace(value))
 	}
-	return o, nil
+	if text = strings.TrimSpace(text); text == "" {
+		return nil, nil
+	}
+	return json.RawMessage(text), nil
+}
+
+// headers adds those of --header.
+func (c *doctorCommand) headers(to http.Header) error {
+	var lines []string
+	for _, h := range c.Header {
+		file, ok := strings.CutPrefix(h, "@")
+		if !ok {
+			lines = append(lines, h)
+			continue
+		}
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return fmt.Errorf("--header: %w", err)
+		}
+		for line := range strings.Lines(string(data)) {
+			if line = strings.TrimSpace(line); line != "" {
+				lines = append(lines, line)
+			}
+		}
+	}
+	for _, line := range lines {
+		name, value, ok := strings.Cut(line, ":")
+		if !ok || strings.TrimSpace(name) == "" || strings.ContainsAny(name, " \t\r\n") || strings.ContainsAny(value, "\r\n") {
+			return errors.New("--header is NAME: VALUE, such as 'Authorization: Bearer …'")
+		}
+		to.Add(name, strings.TrimSpace(value))
+	}
+	return nil
 }
 
 // codeError ends the command with an exit code of its own, and a message if there is something left to say.

@@ -86,7 +86,7 @@ func TestDoctorHelp(t *testing.T) {
 	}
 }
 
-func TestDoctorAuthFromFile(t *testing.T) {
+func TestDoctorSecretsFromFiles(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "auth.json")
 	if err := os.WriteFile(file, []byte("{\"token\":\"x\"}\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -97,6 +97,18 @@ func TestDoctorAuthFromFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(o.Auth) != `{"token":"x"}` || o.Header.Get("Authorization") != "Bearer a:b" {
+		t.Errorf("auth %s, header %q", o.Auth, o.Header)
+	}
+	headers := filepath.Join(t.TempDir(), "headers")
+	if err := os.WriteFile(headers, []byte("A: b\n\nCookie: c=d\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("DOCTOR_TEST_AUTH", `{"token":"y"}`)
+	c = doctorCommand{Auth: "env:DOCTOR_TEST_AUTH", Timeout: 1, Idle: 1, Sessions: 1, Header: []string{"@" + headers}}
+	if o, err = c.options(); err != nil {
+		t.Fatal(err)
+	}
+	if string(o.Auth) != `{"token":"y"}` || o.Header.Get("A") != "b" || o.Header.Get("Cookie") != "c=d" {
 		t.Errorf("auth %s, header %q", o.Auth, o.Header)
 	}
 }

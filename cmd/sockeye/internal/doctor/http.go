@@ -190,7 +190,7 @@ func (x *exam) transport() *http.Transport {
 	return &http.Transport{
 		Proxy:           http.ProxyFromEnvironment,
 		DialContext:     (&net.Dialer{Timeout: x.opts.Timeout}).DialContext,
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: x.unverified, MinVersion: tls.VersionTLS10},
+		TLSClientConfig: &tls.Config{RootCAs: x.opts.Roots, InsecureSkipVerify: x.unverified, MinVersion: tls.VersionTLS10},
 	}
 }
 

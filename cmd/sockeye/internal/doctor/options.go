@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ type Options struct {
 	Auth      json.RawMessage // sent with the CONNECT, a JSON object; nil means none
 	Origin    string          // of the page that is to connect, such as "https://app.example.com"; empty means the server's own
 	Header    http.Header     // added to every request
+	Roots     *x509.CertPool  // whom to trust; nil means the system's authorities
 	Insecure  bool            // go on, with credentials too, although the certificate is not valid
 	Timeout   time.Duration   // for one answer; zero means 5 s
 	Idle      time.Duration   // how long to watch silent connections; zero means 2 s

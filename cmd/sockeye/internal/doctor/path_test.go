@@ -17,6 +17,8 @@ import (
 func TestURL(t *testing.T) {
 	for raw, want := range map[string][3]string{ // base, path, namespace
 		"localhost:3000":                 {"http://localhost:3000", "/socket.io/", "/"},
+		":3000":                          {"http://localhost:3000", "/socket.io/", "/"},
+		"example.com:443/chat":           {"https://example.com:443", "/socket.io/", "/chat"},
 		"example.com":                    {"http://example.com", "/socket.io/", "/"},
 		"wss://example.com/":             {"https://example.com", "/socket.io/", "/"},
 		"https://example.com/admin":      {"https://example.com", "/socket.io/", "/admin"},

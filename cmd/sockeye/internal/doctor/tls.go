@@ -129,7 +129,7 @@ func (x *exam) verify(s *Step, leaf *x509.Certificate, rest []*x509.Certificate)
 	if at.Before(leaf.NotBefore) {
 		at = leaf.NotBefore
 	}
-	_, err := leaf.Verify(x509.VerifyOptions{Intermediates: intermediates, CurrentTime: at})
+	_, err := leaf.Verify(x509.VerifyOptions{Roots: x.opts.Roots, Intermediates: intermediates, CurrentTime: at})
 	if err == nil {
 		return
 	}
@@ -140,7 +140,7 @@ func (x *exam) verify(s *Step, leaf *x509.Certificate, rest []*x509.Certificate)
 			"Get one from an authority such as Let's Encrypt. For development, add it to the client's trusted certificates.")
 	case len(rest) == 0:
 		s.problem("tls-chain", fmt.Sprintf("The server sends its own certificate only, and %q, who issued it, is not known here.", leaf.Issuer.CommonName),
-			"Send the intermediate certificates, too: most tools call the file fullchain.pem. A private authority must be added to the client's trusted certificates.").
+			"Send the intermediate certificates, too: most tools call the file fullchain.pem. A private authority must be added to the client's trusted certificates (here: --ca).").
 			config("nginx: ssl_certificate /etc/…/fullchain.pem;")
 	default:
 		s.problem("tls-untrusted", fmt.Sprintf("The certificate was issued by %q, which is not trusted here.", leaf.Issuer.CommonName),

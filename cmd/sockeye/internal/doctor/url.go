@@ -20,7 +20,14 @@ var secretKey = regexp.MustCompile(`(?i)token|key|auth|secret|pass|pwd|jwt|sessi
 // server.
 func (x *exam) parse(raw string) error {
 	if !withScheme.MatchString(raw) {
-		raw = "http://" + raw
+		scheme := "http://"
+		if host, _, _ := strings.Cut(raw, "/"); strings.HasSuffix(host, ":443") {
+			scheme = "https://"
+		}
+		if strings.HasPrefix(raw, ":") {
+			raw = "localhost" + raw
+		}
+		raw = scheme + raw
 	}
 	u, err := url.Parse(raw)
 	if err != nil {
