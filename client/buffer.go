@@ -71,7 +71,7 @@ func (s *Socket) sendBuffered() {
 		switch err := conn.Send(o.ms...); err {
 		case nil:
 			b.shift()
-			o.sent()
+			s.sent(o)
 		case engine.ErrClosed:
 			return // the next connection takes it
 		case engine.ErrOutboxFull:
@@ -135,15 +135,26 @@ func (s *Socket) Flush(ctx context.Context) error {
 		}
 		c.mu.Lock()
 	}
-	l, closed := c.link, c.closed
-	c.mu.Unlock()
+	l, sends := s.sentOn, s.sends
 	switch {
-	case closed:
+	case c.closed:
+		c.mu.Unlock()
 		return ErrClosed
-	case l == nil || c.opts.Retries > 0:
+	case sends == s.flushed:
+		c.mu.Unlock()
 		return nil
 	}
-	return sendError(l.conn.Flush(ctx))
+	c.mu.Unlock()
+	err := ErrDisconnected
+	if l != nil {
+		err = sendError(l.conn.Flush(ctx))
+	}
+	if err == nil || err == ErrDisconnected { // it is known what became of them
+		c.mu.Lock()
+		s.flushed = max(s.flushed, sends)
+		c.mu.Unlock()
+	}
+	return err
 }
 
 // wakeFlushers is called, with c.mu held, whenever less waits to be sent.

@@ -135,14 +135,14 @@ func (s *Socket) dispatch(o *outgoing, volatile bool) error {
 			}
 			return nil
 		}
-		o.sent()
+		s.sent(o)
 		return nil
 	}
 	// A connection that is overdue is about to end: what it is given now would be lost.
 	if s.joined() && len(s.buffer.list) == 0 && !s.sess.link.conn.Expired() {
 		err := s.sess.link.conn.Send(o.ms...)
 		if err == nil {
-			o.sent()
+			s.sent(o)
 			return nil
 		}
 		if err != engine.ErrClosed { // else the next connection takes it
@@ -152,8 +152,10 @@ func (s *Socket) dispatch(o *outgoing, volatile bool) error {
 	return s.buffer.push(s, o)
 }
 
-// sent notes that the event is on its way.
-func (o *outgoing) sent() {
+// sent notes that an event is on its way. c.mu is held.
+func (s *Socket) sent(o *outgoing) {
+	s.sends++
+	s.sentOn = s.sess.link
 	if o.w != nil {
 		o.w.sent = true
 	}
@@ -193,7 +195,7 @@ func (s *Socket) notifyOutgoing(name string, args []any) {
 	text, attachments, _ := packet.AppendEvent(nil, packet.Header{}, name, args) // could be encoded before
 	m := event.NewMessage(name, text[1:], attachments, nil)
 	for _, f := range hooks {
-		if err := protect(func() error { (*f)(m); return nil }); err != nil {
+		if err := recovered(func() error { (*f)(m); return nil }); err != nil {
 			s.tell(err)
 		}
 	}

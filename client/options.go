@@ -97,7 +97,7 @@ type Options struct {
 type ReconnectOptions struct {
 	// Disabled gives up instead.
 	Disabled bool
-	// Attempts is after how many failures in a row to give up. Zero means never.
+	// Attempts is how often to try again, after a loss or a failure, before giving up. Zero means without end.
 	Attempts int
 	// Delay is the time before the first attempt; before each further one it is twice as long. Zero means 1 s.
 	Delay time.Duration

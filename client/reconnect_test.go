@@ -42,6 +42,7 @@ func TestBackoff(t *testing.T) {
 		}
 		time.Sleep(5 * time.Second)
 		conn := f.open()
+		conn.deliver(`0{"sid":"a"}`)
 		if c.State() != Connected {
 			t.Error(c.State())
 		}
@@ -53,7 +54,7 @@ func TestBackoff(t *testing.T) {
 		c.Close()
 		d.expect(t, "connecting(0); reconnecting(1); reconnecting(2); reconnecting(3); reconnecting(4); reconnecting(5); "+
 			"reconnecting(6); connected(6); reconnecting(1); reconnecting(2); closed(0)")
-		errs.expect(t, strings.Repeat("refused no network; ", 6)+"refused no network")
+		errs.expect(t, strings.Repeat("refused no network; ", 6)+"connect; disconnect transport close; refused no network")
 	})
 }
 
@@ -130,12 +131,17 @@ func TestConnectTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, f := newFake(t, nil)
 		s := c.Of("/")
+		go func() { f.open().lose() }()
+		if err := s.connect(t.Context(), true); !errors.Is(err, ErrDisconnected) {
+			t.Errorf("error of a connection that is lost at once is %v", err)
+		}
+		s.Disconnect()
 		start := time.Now()
 		err := s.connect(t.Context(), true)
 		if !errors.Is(err, errConnectTimeout) || time.Since(start) != 20*time.Second {
 			t.Errorf("error after %v is %v", time.Since(start), err)
 		}
-		if n := f.dialCount(); n != 1 || !s.Active() {
+		if n := f.dialCount(); n != 2 || !s.Active() {
 			t.Errorf("%d attempts, active %v", n, s.Active())
 		}
 	})
@@ -198,7 +204,7 @@ func TestConnectUntilContextEnds(t *testing.T) {
 func TestAuthIsAskedEveryTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
-		c, f := newFake(t, &Options{Auth: func(ctx context.Context) (any, error) {
+		c, f := newFake(t, &Options{Reconnect: ReconnectOptions{Jitter: -1}, Auth: func(ctx context.Context) (any, error) {
 			n++
 			deadline, _ := ctx.Deadline()
 			if time.Until(deadline) != 20*time.Second {
@@ -244,7 +250,8 @@ func TestAuthIsAskedEveryTime(t *testing.T) {
 		conn.lose() // while it is asked
 		time.Sleep(5 * time.Second)
 		f.open().expect(`0{"n":7}`)
-		d.expect(t, "")
+		lost := "refused client: transport close before the server answered: client: disconnected"
+		d.expect(t, lost+"; "+lost)
 	})
 }
 

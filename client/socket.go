@@ -36,6 +36,9 @@ type Socket struct {
 	buffer   buffer
 	retries  retries
 	flushers []chan struct{} // closed when there is less to wait for
+	sentOn   *link           // the connection that took the last event, while it lasts
+	sends    uint64          // how many events connections have taken
+	flushed  uint64          // of those: how many Flush has seen off
 
 	queue          queue
 	listeners      listeners
@@ -219,8 +222,17 @@ func (s *Socket) end(reason Reason, err error) {
 func (s *Socket) lost(reason Reason, err error) {
 	s.stopRejoin()
 	s.leftOn = nil
-	if s.sess != nil {
-		s.end(reason, err)
+	s.sentOn = nil
+	sess := s.sess
+	if sess == nil {
+		return
+	}
+	s.end(reason, err)
+	if sess.phase != joined && !sess.unwanted {
+		if err == nil {
+			err = ErrDisconnected
+		}
+		s.connectFailed(fmt.Errorf("client: %s before the server answered: %w", reason, err))
 	}
 }
 

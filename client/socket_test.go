@@ -392,3 +392,39 @@ func TestBufferLimits(t *testing.T) {
 		}
 	})
 }
+
+func TestFlush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, f, conn := connected(t, nil)
+		if err := s.Flush(t.Context()); err != nil {
+			t.Errorf("nothing to flush: %v", err)
+		}
+		s.Emit("one")
+		conn.setFull(true)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := s.Flush(ctx); err != context.DeadlineExceeded {
+			t.Errorf("error is %v", err)
+		}
+		conn.lose()
+		if err := s.Flush(t.Context()); err != ErrDisconnected {
+			t.Errorf("error is %v", err)
+		}
+		if err := s.Flush(t.Context()); err != nil {
+			t.Errorf("told twice: %v", err)
+		}
+		s.Emit("two")
+		ctx, cancel = context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		if err := s.Flush(ctx); err != context.DeadlineExceeded || len(s.flushers) > 0 {
+			t.Errorf("error is %v", err)
+		}
+		flushed := make(chan error, 1)
+		go func() { flushed <- s.Flush(t.Context()) }()
+		time.Sleep(2 * time.Second)
+		f.open().deliver(`0{"sid":"a"}`)
+		if err := <-flushed; err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -65,11 +65,14 @@ func (w *work) wait() {
 	}
 }
 
-// protect calls a function that the user gave, and turns a panic into a *PanicError. All of them are called from here:
-// that is how inCallback knows.
+// protect calls a function that the user gave, and turns a panic into a *PanicError. All that is called on a goroutine of
+// the client is called from here: that is how inCallback knows.
 //
 //go:noinline
-func protect(f func() error) (err error) {
+func protect(f func() error) error { return recovered(f) }
+
+// recovered is protect for what is called on a goroutine of the user.
+func recovered(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = &PanicError{Value: v, Stack: debug.Stack()}
