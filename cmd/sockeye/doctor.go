@@ -53,7 +53,7 @@ Examples:
 Exit codes:
 
   0   all is well; there may be warnings
-  1   there are problems
+  1   there are problems, or it was interrupted
   2   the command line is wrong
   3   the host can't be reached at all`
 }
