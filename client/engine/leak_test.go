@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/sockeye-io/sockeye/client/engine"
@@ -67,16 +68,22 @@ func TestNothingStaysOpen(t *testing.T) {
 					defer ts.Close()
 					s.url = ts.URL
 					opts := &engine.Options{TLSConfig: ts.Client().Transport.(*http.Transport).TLSClientConfig}
+					ctx, cancel := context.WithCancel(t.Context())
+					var deaf atomic.Bool
+					s.around = func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+						if !deaf.Load() {
+							next.ServeHTTP(w, r)
+							return
+						}
+						cancel()
+						<-r.Context().Done()
+					}
 					c, r := s.dial(opts, transport)
 					end(c)
 					r.expectClosed(engine.ReasonForcedClose)
 					all.awaitNone(t)
 
-					ctx, cancel := context.WithCancel(t.Context())
-					s.around = func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-						cancel()
-						<-r.Context().Done()
-					}
+					deaf.Store(true)
 					failed := dialFails(t, ctx, s.url, s.options(opts, transport))
 					if !errors.Is(failed, context.Canceled) {
 						t.Error(failed)
