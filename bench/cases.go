@@ -54,3 +54,23 @@ var lines = []line{
 	{"connect", "CPU for a WebSocket connect", "µs", cpuMicros, &budget{"floor", 2.5}},
 	{"connect", "Connections lost of 10,000, 32 at a time", "", func(r *load.Result) float64 { return float64(r.Lost) }, &budget{"", 0}},
 }
+
+// clientScenario is what the client programs are put to. Their server is ours: it costs the least, and is the same for
+// all of them.
+type clientScenario struct {
+	name              string // for -only
+	clients, inFlight int    // inFlight 0: they are only connected
+}
+
+var clientScenarios = []clientScenario{
+	{"client-connect", 5000, 0},
+	{"client-echo1", 100, 1},
+	{"client-echo16", 50, 16},
+}
+
+var clientLines = []line{
+	{"client-connect", "Memory of an idle WebSocket client", "KB", func(r *load.Result) float64 { return r.RSSCollected / 1000 }, &budget{"node", 0.5}},
+	{"client-echo1", "CPU for an echo with acknowledgement, 1 in flight on each of 100 clients", "µs", cpuMicros, &budget{"node", 0.75}},
+	{"client-echo16", "the same, 16 in flight on each of 50", "µs", cpuMicros, &budget{"node", 0.5}},
+	{"client-connect", "CPU for a WebSocket connect", "µs", cpuMicros, &budget{"node", 0.75}},
+}

@@ -1,7 +1,7 @@
 //go:build linux
 
-// Command bench measures Sockeye against a server without logic and against the Node server, prints the table, and
-// says which budgets hold. It takes about four minutes, and is run in this folder:
+// Command bench measures Sockeye against a server without logic and against the Node server, and its Go client against
+// Node's, prints the tables, and says which budgets hold. It takes about five minutes, and is run in this folder:
 //
 //	go run .                          everything, the table on standard output
 //	go run . -quick                   one short round, for a first look
@@ -89,6 +89,9 @@ func scenarioNames() []string {
 	for _, s := range scenarios {
 		names = append(names, s.name)
 	}
+	for _, s := range clientScenarios {
+		names = append(names, s.name)
+	}
 	return names
 }
 
@@ -113,8 +116,22 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	rep := newReport(o, m, servers)
-	fmt.Fprint(stdout, rep.table())
+	clients, err := prepareClients(ctx, dir, o.servers, stderr)
+	if err != nil {
+		return err
+	}
+	cm, err := measureClients(ctx, o, clients, servers, stderr)
+	if err != nil {
+		return err
+	}
+	rep := newReport(o, m, servers, lines)
+	rep.clients = newReport(o, cm, clients, clientLines)
+	if len(rep.rows) > 0 {
+		fmt.Fprint(stdout, "Servers\n\n", rep.table())
+	}
+	if len(rep.clients.rows) > 0 {
+		fmt.Fprint(stdout, "\nClients\n\n", rep.clients.table())
+	}
 	if o.docs != "" {
 		if err := os.WriteFile(filepath.Join(o.docs, "benchmarks.md"), []byte(rep.markdown()), 0o644); err != nil {
 			return err
@@ -126,8 +143,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(m.failures) > 0 {
 		return fmt.Errorf("not every message arrived as it should:\n%s", strings.Join(m.failures, "\n"))
 	}
-	if o.check && rep.missed > 0 {
-		return fmt.Errorf("%d budgets are missed", rep.missed)
+	if missed := rep.missed + rep.clients.missed; o.check && missed > 0 {
+		return fmt.Errorf("%d budgets are missed", missed)
 	}
 	return nil
 }
@@ -139,7 +156,7 @@ type measurements struct {
 	clients  int // in the connect load
 }
 
-func measure(ctx context.Context, o *options, servers []*server, log io.Writer) (*measurements, error) {
+func measure(ctx context.Context, o *options, servers []*program, log io.Writer) (*measurements, error) {
 	m := &measurements{results: map[string]map[string][]*load.Result{}}
 	for _, sc := range scenarios {
 		m.results[sc.name] = map[string][]*load.Result{}
@@ -175,7 +192,7 @@ func measure(ctx context.Context, o *options, servers []*server, log io.Writer) 
 	return m, nil
 }
 
-func measureOne(ctx context.Context, o *options, sc scenario, s *server) (*load.Result, error) {
+func measureOne(ctx context.Context, o *options, sc scenario, s *program) (*load.Result, error) {
 	cfg := sc.config
 	cfg.Warmup, cfg.Duration = time.Second, 2*time.Second
 	if o.quick {

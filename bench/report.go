@@ -20,14 +20,15 @@ import (
 
 // report turns measurements into what people read.
 type report struct {
-	servers []*server
+	servers []*program
 	rows    []row
 	timings []timing
 	missed  int // budgets
 	machine string
 	repeat  int
 	quick   bool
-	clients int
+	// clients is the report on the client programs; nil in that one itself.
+	clients *report
 }
 
 // row is a line of the table with its figures: what each server took, as a median over the rounds.
@@ -60,14 +61,15 @@ type timing struct {
 
 const ours = "target"
 
-func newReport(o *options, m *measurements, servers []*server) *report {
-	rep := &report{servers: servers, machine: machine(), repeat: o.repeat, quick: o.quick, clients: m.clients}
+// newReport makes the table of the lines, for servers or for clients.
+func newReport(o *options, m *measurements, servers []*program, lines []line) *report {
+	rep := &report{servers: servers, machine: machine(), repeat: o.repeat, quick: o.quick}
 	for _, l := range lines {
 		if r, ok := newRow(l, m.results[l.scenario]); ok {
 			if r.verdict == failed {
 				rep.missed++
 			}
-			if l.scenario == "connect" {
+			if strings.Contains(r.title, "10,000") {
 				r.title = strings.Replace(r.title, "10,000", thousands(m.clients), 1)
 			}
 			rep.rows = append(rep.rows, r)
@@ -153,7 +155,7 @@ func (rep *report) table() string {
 	for _, s := range rep.servers {
 		head = append(head, s.title)
 	}
-	others := slices.DeleteFunc(slices.Clone(rep.servers), func(s *server) bool { return s.name == ours })
+	others := slices.DeleteFunc(slices.Clone(rep.servers), func(s *program) bool { return s.name == ours })
 	hasOurs := len(others) < len(rep.servers)
 	if hasOurs {
 		for _, s := range others {
@@ -216,6 +218,14 @@ func (r row) budgetText() string {
 		}
 		return fmt.Sprintf("≤ %g × %s", b.limit, name)
 	}
+}
+
+// clientsTable is the table, or nothing where no client was measured.
+func (rep *report) clientsTable() string {
+	if rep == nil || len(rep.rows) == 0 {
+		return ""
+	}
+	return rep.table()
 }
 
 // timingTable is what each server reached together with the generator.
@@ -311,6 +321,7 @@ func (rep *report) markdown() string {
 		"Rounds":  rep.repeat,
 		"Quick":   rep.quick,
 		"Table":   rep.table(),
+		"Clients": rep.clients.clientsTable(),
 		"Timings": rep.timingTable(),
 		"Notes":   strings.TrimSpace(notes),
 	})

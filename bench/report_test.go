@@ -18,7 +18,7 @@ func result(mode load.Mode, perOp time.Duration) *load.Result {
 }
 
 // sample has our server at the given costs of an echo, round by round, beside a floor of 10 µs and a Node of 40 µs.
-func sample(echo ...time.Duration) (*options, *measurements, []*server) {
+func sample(echo ...time.Duration) (*options, *measurements, []*program, []line) {
 	m := &measurements{results: map[string]map[string][]*load.Result{}, clients: 10000}
 	add := func(scenario, server string, r *load.Result) {
 		if m.results[scenario] == nil {
@@ -37,8 +37,8 @@ func sample(echo ...time.Duration) (*options, *measurements, []*server) {
 			add("connect", s, result(load.Connect, 100*time.Microsecond))
 		}
 	}
-	servers := []*server{{name: "floor", title: "floor"}, {name: "target", title: "Sockeye"}, {name: "node", title: "Node <4>"}}
-	return &options{repeat: len(echo)}, m, servers
+	servers := []*program{{name: "floor", title: "floor"}, {name: "target", title: "Sockeye"}, {name: "node", title: "Node <4>"}}
+	return &options{repeat: len(echo)}, m, servers, lines
 }
 
 func rowOf(t *testing.T, rep *report, title string) row {
@@ -74,26 +74,26 @@ func TestVerdicts(t *testing.T) {
 }
 
 func TestOneLostConnectionInAnyRoundMissesTheBudget(t *testing.T) {
-	o, m, servers := sample(time.Microsecond, time.Microsecond, time.Microsecond)
+	o, m, servers, lines := sample(time.Microsecond, time.Microsecond, time.Microsecond)
 	m.results["connect"]["target"][1].Lost = 1
-	if r := rowOf(t, newReport(o, m, servers), "Connections lost"); r.verdict != failed {
+	if r := rowOf(t, newReport(o, m, servers, lines), "Connections lost"); r.verdict != failed {
 		t.Errorf("%+v", r)
 	}
 }
 
 func TestWithoutAServerThereIsNoVerdict(t *testing.T) {
-	o, m, servers := sample(time.Microsecond)
+	o, m, servers, lines := sample(time.Microsecond)
 	for _, byServer := range m.results {
 		delete(byServer, "node")
 	}
-	rep := newReport(o, m, servers[:2])
+	rep := newReport(o, m, servers[:2], lines)
 	if r := rowOf(t, rep, "CPU for an echo over long-polling"); r.verdict != none {
 		t.Errorf("%+v", r)
 	}
 	for _, byServer := range m.results {
 		delete(byServer, "target")
 	}
-	rep = newReport(o, m, servers[:1])
+	rep = newReport(o, m, servers[:1], lines)
 	if strings.Contains(rep.table(), "budget") || rep.missed != 0 {
 		t.Error(rep.table())
 	}
@@ -116,8 +116,14 @@ func TestTablesAreTables(t *testing.T) {
 
 func TestPageNamesNoMachine(t *testing.T) {
 	rep := newReport(sample(time.Microsecond))
+	if strings.Contains(rep.markdown(), "Go client") {
+		t.Error("a page without clients speaks of them")
+	}
+	o, m, programs, _ := sample(time.Microsecond)
+	m.results["client-echo1"] = m.results["echo1"]
+	rep.clients = newReport(o, m, programs[1:], clientLines)
 	page := rep.markdown()
-	if !strings.Contains(page, rep.table()) || !strings.Contains(page, "cores, Linux ") {
+	if !strings.Contains(page, rep.table()) || !strings.Contains(page, rep.clients.table()) || !strings.Contains(page, "cores, Linux ") {
 		t.Error(page)
 	}
 	if strings.Contains(page, "<no value>") || strings.Contains(page, "/home/") || strings.Contains(page, "{{") {

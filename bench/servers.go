@@ -19,8 +19,8 @@ import (
 	"time"
 )
 
-// server is a program that follows the benchmark's contract: see README.md.
-type server struct {
+// program is a server that follows the benchmark's contract, or a client that follows its own: see README.md.
+type program struct {
 	name  string
 	title string
 	argv  []string
@@ -28,10 +28,10 @@ type server struct {
 
 // prepare builds the Go servers into dir and installs the Node one. A server that this machine can't run is left out,
 // and why is said on log; ours and the floor are never left out.
-func prepare(ctx context.Context, dir string, names []string, log io.Writer) ([]*server, error) {
-	var servers []*server
+func prepare(ctx context.Context, dir string, names []string, log io.Writer) ([]*program, error) {
+	var servers []*program
 	for _, name := range names {
-		s := &server{name: name}
+		s := &program{name: name}
 		var err error
 		switch name {
 		case "floor", "target":
@@ -39,7 +39,7 @@ func prepare(ctx context.Context, dir string, names []string, log io.Writer) ([]
 			s.argv = []string{filepath.Join(dir, name)}
 			err = command(ctx, ".", "go", "build", "-o", s.argv[0], "./"+name)
 		case "node":
-			if err = prepareNode(ctx, s); err != nil {
+			if err = prepareNode(ctx, s, "socket.io", "server.js"); err != nil {
 				fmt.Fprintf(log, "Node is left out: %v\n", err)
 				continue
 			}
@@ -56,29 +56,29 @@ func prepare(ctx context.Context, dir string, names []string, log io.Writer) ([]
 
 const nodeDir = "peers/node"
 
-func prepareNode(ctx context.Context, s *server) error {
+func prepareNode(ctx context.Context, s *program, pkg, script string) error {
 	if _, err := exec.LookPath("node"); err != nil {
 		return err
 	}
-	version, err := installedNodePackage()
+	version, err := installedNodePackage(pkg)
 	if err != nil {
 		if err := command(ctx, nodeDir, "npm", "ci", "--silent"); err != nil {
 			return err
 		}
-		if version, err = installedNodePackage(); err != nil {
+		if version, err = installedNodePackage(pkg); err != nil {
 			return err
 		}
 	}
 	s.title = "Node " + version
-	s.argv = []string{"node", "--expose-gc", filepath.Join(nodeDir, "server.js")}
+	s.argv = []string{"node", "--expose-gc", filepath.Join(nodeDir, script)}
 	return nil
 }
 
-// installedNodePackage returns the version of socket.io in node_modules, and an error unless it is the one asked for.
-func installedNodePackage() (string, error) {
+// installedNodePackage returns the version of a package in node_modules, and an error unless it is the one asked for.
+func installedNodePackage(pkg string) (string, error) {
 	var want struct{ Dependencies map[string]string }
 	var have struct{ Version string }
-	for file, v := range map[string]any{"package.json": &want, "node_modules/socket.io/package.json": &have} {
+	for file, v := range map[string]any{"package.json": &want, "node_modules/" + pkg + "/package.json": &have} {
 		b, err := os.ReadFile(filepath.Join(nodeDir, file))
 		if err == nil {
 			err = json.Unmarshal(b, v)
@@ -87,8 +87,8 @@ func installedNodePackage() (string, error) {
 			return "", err
 		}
 	}
-	if have.Version != want.Dependencies["socket.io"] {
-		return "", fmt.Errorf("socket.io %s is installed", have.Version)
+	if have.Version != want.Dependencies[pkg] {
+		return "", fmt.Errorf("%s %s is installed", pkg, have.Version)
 	}
 	return have.Version, nil
 }
@@ -111,7 +111,7 @@ type instance struct {
 }
 
 // start runs the server on a free port and returns when it accepts connections.
-func (s *server) start(ctx context.Context) (*instance, error) {
+func (s *program) start(ctx context.Context) (*instance, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err

@@ -29,7 +29,7 @@ func (r *run) connect() error {
 	}
 	defer s.close()
 	s.onReady = func(c *client) { r.latency.add(s.now - c.started) }
-	cpu, err := r.server.cpu()
+	cpu, err := r.server.CPU()
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func (r *run) connect() error {
 		return err
 	}
 	r.result.Elapsed = s.clock() - start
-	cpuEnd, err := r.server.cpu()
+	cpuEnd, err := r.server.CPU()
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func (r *run) connect() error {
 
 	if r.cfg.Settle > 0 && s.ready > 0 {
 		s.run(r.cfg.Settle)
-		rss, err := r.server.rss()
+		rss, err := r.server.RSS()
 		if err != nil {
 			return err
 		}
@@ -66,29 +66,11 @@ func (r *run) connect() error {
 	return nil
 }
 
-// memory returns the server's resident memory, after a collection if it knows how to do one, once it has stopped
-// shrinking.
+// memory returns the server's resident memory, after a collection if it knows how to do one.
 func (r *run) memory(wait time.Duration) (int64, error) {
 	time.Sleep(wait)
-	last, err := r.server.rss()
-	if err != nil || !r.cfg.Collect || r.cfg.PID == 0 {
-		return last, err
+	if !r.cfg.Collect {
+		return r.server.RSS()
 	}
-	for range 2 { // what the first finds to be finalised, the second frees
-		if err := r.server.collect(); err != nil {
-			return 0, err
-		}
-		for range 20 {
-			time.Sleep(150 * time.Millisecond)
-			now, err := r.server.rss()
-			if err != nil {
-				return 0, err
-			}
-			if last-now < last/200 {
-				break
-			}
-			last = now
-		}
-	}
-	return r.server.rss()
+	return r.server.Collected()
 }

@@ -13,6 +13,8 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"github.com/sockeye-io/sockeye/bench/internal/process"
 )
 
 // Mode names a kind of load.
@@ -141,7 +143,7 @@ func Run(cfg Config) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{cfg: cfg, target: t, payload: fill, server: process{cfg.PID}}
+	r := &run{cfg: cfg, target: t, payload: fill, server: process.Process{PID: cfg.PID}}
 	r.result = Result{Mode: cfg.Mode, Clients: cfg.Clients, InFlight: cfg.InFlight}
 	switch cfg.Mode {
 	case Connect, Idle:
@@ -168,7 +170,7 @@ type run struct {
 	cfg     Config
 	target  target
 	payload payload
-	server  process
+	server  process.Process
 	result  Result
 
 	ops      uint64
@@ -184,12 +186,12 @@ func (r *run) measure(l *loop, missing func() int) error {
 	l.run(r.cfg.Warmup)
 	r.latency.reset()
 	ops, start := r.ops, l.clock()
-	cpu, err := r.server.cpu()
+	cpu, err := r.server.CPU()
 	if err != nil {
 		return err
 	}
 	l.run(r.cfg.Duration)
-	cpuEnd, err := r.server.cpu()
+	cpuEnd, err := r.server.CPU()
 	if err != nil {
 		return err
 	}
