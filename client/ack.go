@@ -50,7 +50,7 @@ func (s *Socket) acknowledged(id uint64, a *event.Ack) {
 	if s.sess.phase != joined {
 		return
 	}
-	if w := s.acks[id]; w != nil && w.sent {
+	if w := s.acks[id]; w != nil {
 		s.forgetAck(&outgoing{id: id, w: w})
 		w.resolve(a, nil)
 		return

@@ -158,6 +158,50 @@ func TestCloseWaitsForAHandlerThatCloses(t *testing.T) {
 	})
 }
 
+// A handler that calls Close waits for the other handlers.
+func TestCloseInAHandlerWaitsForTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _, conn := connected(t, nil)
+		other := s.client.Of("/b")
+		other.Open()
+		conn.deliver(`0/b,{"sid":"b"}`)
+		ended := false
+		other.On("e", func(context.Context, *Message) error {
+			time.Sleep(time.Second)
+			ended = true
+			return nil
+		})
+		s.On("e", func(context.Context, *Message) error {
+			s.client.Close()
+			if !ended {
+				t.Error("did not wait")
+			}
+			return nil
+		})
+		conn.deliver(`2/b,["e"]`, `2["e"]`)
+		s.client.Close()
+	})
+}
+
+// A reader that waits for room in a queue goes on when nobody wants the event any more.
+func TestDisconnectWhileTheReaderWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _, conn := connected(t, &Options{Queue: QueueOptions{MaxEvents: 1, Timeout: time.Hour}})
+		release, read := make(chan struct{}), make(chan struct{})
+		s.On("e", func(context.Context, *Message) error { <-release; return nil })
+		go func() {
+			for range 4 {
+				conn.push(`2["e"]`)
+			}
+			close(read)
+		}()
+		synctest.Wait()
+		s.Disconnect()
+		<-read
+		close(release)
+	})
+}
+
 // A connection whose reader waits for room in a queue can be closed.
 func TestCloseWhileTheReaderWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

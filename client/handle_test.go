@@ -37,7 +37,7 @@ func TestListeners(t *testing.T) {
 
 func TestHandlersAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, _, conn := connected(t, nil)
+		s, f, conn := connected(t, nil)
 		s.On("ok", func(ctx context.Context, m *Message) error { return m.Ack("yes", []byte{1}) })
 		s.On("fails", func(ctx context.Context, m *Message) error { return event.Errorf("c", "m") })
 		s.On("panics", func(ctx context.Context, m *Message) error { panic("oh") })
@@ -63,9 +63,17 @@ func TestHandlersAnswer(t *testing.T) {
 		}
 		errs.Close()
 		// An answer for a connection that is gone is not one for the next.
-		conn.deliver(`25["later"]`)
+		s.On("much later", func(ctx context.Context, m *Message) error {
+			time.Sleep(time.Minute)
+			return m.Ack()
+		})
+		conn.deliver(`25["much later"]`)
 		conn.lose()
 		time.Sleep(2 * time.Second)
+		conn = f.open()
+		conn.deliver(`0{"sid":"b"}`)
+		time.Sleep(time.Minute)
+		conn.expect(`0`)
 		d.expect(t, "")
 	})
 }

@@ -217,3 +217,25 @@ func TestRetryThatCannotBeSent(t *testing.T) {
 		}
 	})
 }
+
+// A timer that has run out in the moment in which its try ended counts for nothing.
+func TestRetryTimerThatComesTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _, conn := retrying(t, &Options{Retries: 1, AckTimeout: time.Second})
+		s.Emit("one")
+		s.client.mu.Lock()
+		one := s.retries.list[0]
+		s.client.mu.Unlock()
+		conn.deliver(`30[]`)
+		s.retryTimeout(one, 1)
+		s.Emit("two")
+		s.retryTimeout(one, 1)
+		conn.expect(`20["one"]`, `21["two"]`)
+		time.Sleep(time.Second)
+		s.client.mu.Lock()
+		two := s.retries.list[0]
+		s.client.mu.Unlock()
+		s.retryTimeout(two, 1)
+		conn.expect(`21["two"]`)
+	})
+}
