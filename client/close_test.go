@@ -178,7 +178,8 @@ func TestCloseInAHandlerWaitsForTheOthers(t *testing.T) {
 			}
 			return nil
 		})
-		conn.deliver(`2/b,["e"]`, `2["e"]`)
+		conn.deliver(`2/b,["e"]`)
+		conn.deliver(`2["e"]`)
 		s.client.Close()
 	})
 }

@@ -382,3 +382,41 @@ func TestCookiesAreKept(t *testing.T) {
 		}
 	})
 }
+
+func TestUpgradeIsRemembered(t *testing.T) {
+	_, url := serve(t, nil)
+	for _, remember := range []bool{false, true} {
+		c, err := client.New(url, &client.Options{Transports: []string{"polling", "websocket"}, RememberUpgrade: remember})
+		if err != nil {
+			t.Fatal(err)
+		}
+		attempts := make(chan engine.Attempt, 100)
+		c.OnAttempt(func(a engine.Attempt) { attempts <- a })
+		next := func(transport, phase string) {
+			t.Helper()
+			if a := <-attempts; a.Transport != transport || a.Phase != phase || a.Err != nil {
+				t.Errorf("remember %v: attempt is %+v, want %s %s", remember, a, transport, phase)
+			}
+		}
+		s := c.Of("/")
+		if err := s.Connect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		next("polling", "connect")
+		next("websocket", "upgrade")
+		s.Disconnect()
+		next("websocket", "close")
+		if err := s.Connect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if remember {
+			next("websocket", "connect")
+		} else {
+			next("polling", "connect")
+		}
+		if c.SessionID() == "" || c.Transport() == "" || len(c.Attempts()) < 4 {
+			t.Errorf("session %q over %q after %v", c.SessionID(), c.Transport(), c.Attempts())
+		}
+		c.Close()
+	}
+}
