@@ -87,7 +87,7 @@ func (s *Server) left() []string {
 			left = append(left, fmt.Sprintf("a connection from %v that is not closed", c.RemoteAddr()))
 		}
 		if len(b.ends) == 0 && len(b.conns) > 0 {
-			left = append(left, fmt.Sprintf("%d connections that the HTTP server has not done with", len(b.conns)))
+			left = append(left, fmt.Sprintf("connections that the HTTP server has not done with: %d", len(b.conns)))
 		}
 	}
 	return left
