@@ -12,6 +12,7 @@ import (
 
 	"github.com/sockeye-io/sockeye/client/engine"
 	"github.com/sockeye-io/sockeye/event"
+	"github.com/sockeye-io/sockeye/internal/hooks"
 )
 
 // A Subscription removes what was added; see [event.Subscription].
@@ -92,8 +93,8 @@ type Client struct {
 	attempts  int        // since the last success, the first one not counted
 
 	queue     queue // of changes and attempts, for those who listen
-	onState   hooks[func(Change)]
-	onAttempt hooks[func(engine.Attempt)]
+	onState   hooks.List[func(Change)]
+	onAttempt hooks.List[func(engine.Attempt)]
 
 	history history
 	memory  engine.Memory
@@ -179,7 +180,7 @@ func (c *Client) State() State {
 func (c *Client) change(ch Change) {
 	ch.From, c.state = c.state, ch.To
 	log := c.opts.Logger.Enabled(c.ctx, slog.LevelDebug)
-	if !log && len(c.onState.snapshot()) == 0 {
+	if !log && len(c.onState.Snapshot()) == 0 {
 		return
 	}
 	c.queue.push(&c.work, task{run: func() {
@@ -187,7 +188,7 @@ func (c *Client) change(ch Change) {
 			c.opts.Logger.Debug("client: "+ch.To.String(), "host", c.host, "from", ch.From.String(),
 				"reason", string(ch.Reason), "error", ch.Err, "attempt", ch.Attempt, "delay", ch.Delay)
 		}
-		for _, f := range c.onState.snapshot() {
+		for _, f := range c.onState.Snapshot() {
 			c.logPanic(protect(func() error { (*f)(ch); return nil }))
 		}
 	}})
@@ -200,10 +201,10 @@ func (c *Client) logPanic(err error) {
 }
 
 // OnState calls f with every change of the state, one at a time and in order, on a goroutine of the client.
-func (c *Client) OnState(f func(Change)) Subscription { return c.onState.add(f) }
+func (c *Client) OnState(f func(Change)) Subscription { return c.onState.Add(f) }
 
 // OnAttempt calls f with every new entry of the history of transports, likewise.
-func (c *Client) OnAttempt(f func(engine.Attempt)) Subscription { return c.onAttempt.add(f) }
+func (c *Client) OnAttempt(f func(engine.Attempt)) Subscription { return c.onAttempt.Add(f) }
 
 // Attempts returns the last 100 entries of the history of transports, the oldest first.
 func (c *Client) Attempts() []engine.Attempt { return c.history.all() }
@@ -303,11 +304,11 @@ func (h *history) all() []engine.Attempt {
 // record takes a new entry of the history.
 func (c *Client) record(a engine.Attempt) {
 	c.history.add(a)
-	if len(c.onAttempt.snapshot()) == 0 {
+	if len(c.onAttempt.Snapshot()) == 0 {
 		return
 	}
 	c.queue.push(&c.work, task{run: func() {
-		for _, f := range c.onAttempt.snapshot() {
+		for _, f := range c.onAttempt.Snapshot() {
 			c.logPanic(protect(func() error { (*f)(a); return nil }))
 		}
 	}})

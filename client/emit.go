@@ -188,13 +188,13 @@ func (c *Client) frames(text []byte, attachments [][]byte) ([]engine.Message, er
 
 // notifyOutgoing calls the listeners of OnAnyOutgoing.
 func (s *Socket) notifyOutgoing(name string, args []any) {
-	hooks := s.anyOutgoing.snapshot()
-	if len(hooks) == 0 {
+	listeners := s.anyOutgoing.Snapshot()
+	if len(listeners) == 0 {
 		return
 	}
 	text, attachments, _ := packet.AppendEvent(nil, packet.Header{}, name, args) // could be encoded before
 	m := event.NewMessage(name, text[1:], attachments, nil)
-	for _, f := range hooks {
+	for _, f := range listeners {
 		if err := recovered(func() error { (*f)(m); return nil }); err != nil {
 			s.tell(err)
 		}

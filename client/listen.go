@@ -52,28 +52,3 @@ func (l *listeners) take(dst []Handler, name string) []Handler {
 	}
 	return dst
 }
-
-// hooks is a list of functions to be called when something happens. The zero value is empty.
-type hooks[F any] struct {
-	mu   sync.Mutex
-	list []*F // replaced, never modified, so that a snapshot stays as it is
-}
-
-func (h *hooks[F]) add(f F) Subscription {
-	p := &f
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.list = append(h.list[:len(h.list):len(h.list)], p)
-	return event.NewSubscription(func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.list = slices.DeleteFunc(slices.Clone(h.list), func(q *F) bool { return p == q })
-	})
-}
-
-// snapshot returns the functions in the order in which they were added.
-func (h *hooks[F]) snapshot() []*F {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.list
-}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/sockeye-io/sockeye/internal/hooks"
 )
 
 // A Socket is a namespace of a server, on the connection of a [Client]. It outlives its connections: listeners stay, and
@@ -42,12 +44,12 @@ type Socket struct {
 
 	queue          queue
 	listeners      listeners
-	any            hooks[Handler]
-	anyOutgoing    hooks[func(*Message)]
-	onConnect      hooks[func()]
-	onConnectError hooks[func(error)]
-	onDisconnect   hooks[func(Reason, error)]
-	onError        hooks[func(error)]
+	any            hooks.List[Handler]
+	anyOutgoing    hooks.List[func(*Message)]
+	onConnect      hooks.List[func()]
+	onConnectError hooks.List[func(error)]
+	onDisconnect   hooks.List[func(Reason, error)]
+	onError        hooks.List[func(error)]
 }
 
 func newSocket(c *Client, namespace string) *Socket {

@@ -269,7 +269,7 @@ func (c *connection) connect(p *packet.Packet) {
 		c.reject(name, err)
 	case ns == nil && len(undecided) == 0:
 		c.reject(name, errInvalidNamespace)
-	case ns != nil && len(ns.use.snapshot()) == 0 && (c.server.store == nil || len(auth) == 0):
+	case ns != nil && len(ns.use.Snapshot()) == 0 && (c.server.store == nil || len(auth) == 0):
 		c.join(ns, auth) // nothing in it waits
 	default:
 		c.server.work.add()

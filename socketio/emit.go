@@ -242,7 +242,7 @@ func (s *Socket) notifyOutgoing(message func() *Message) {
 	if x == nil {
 		return
 	}
-	for _, f := range x.anyOutgoing.snapshot() {
+	for _, f := range x.anyOutgoing.Snapshot() {
 		if err := protect(func() error { (*f)(message()); return nil }); err != nil {
 			s.report(err)
 		}

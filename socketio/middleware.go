@@ -12,7 +12,7 @@ type Middleware = func(ctx context.Context, s *Socket) error
 
 // runMiddlewares returns the first error.
 func (ns *Namespace) runMiddlewares(s *Socket) error {
-	for _, m := range ns.use.snapshot() {
+	for _, m := range ns.use.Snapshot() {
 		if err := protect(func() error { return (*m)(s.Context(), s) }); err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sockeye-io/sockeye/adapter"
 	"github.com/sockeye-io/sockeye/event"
+	"github.com/sockeye-io/sockeye/internal/hooks"
 )
 
 // Aliases, so that a program that only serves need not import package event.
@@ -32,8 +33,8 @@ type Namespace struct {
 	ackID      atomic.Uint64
 	offset     atomic.Uint64 // of the last event that can be recovered
 	outgoing   atomic.Bool   // a socket has, or had, listeners of OnAnyOutgoing
-	connect    hooks[func(*Socket)]
-	use        hooks[Middleware]
+	connect    hooks.List[func(*Socket)]
+	use        hooks.List[Middleware]
 	fromPeers  namedHooks // OnServerSide
 	peerEvents serial
 	index      index
@@ -53,10 +54,10 @@ func (ns *Namespace) Server() *Server { return ns.server }
 
 // OnConnection calls f with every socket that joins from now on, before any of its events. Like a handler of the
 // socket, f runs in its order: events are handled after it has returned.
-func (ns *Namespace) OnConnection(f func(*Socket)) Subscription { return ns.connect.add(f) }
+func (ns *Namespace) OnConnection(f func(*Socket)) Subscription { return ns.connect.Add(f) }
 
 // Use adds a middleware: it runs, after those added before, for every client that wants to join from now on.
-func (ns *Namespace) Use(m Middleware) Subscription { return ns.use.add(m) }
+func (ns *Namespace) Use(m Middleware) Subscription { return ns.use.Add(m) }
 
 // Len returns how many sockets are connected on this server.
 func (ns *Namespace) Len() int {

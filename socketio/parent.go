@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/sockeye-io/sockeye/internal/hooks"
 )
 
 // A Parent stands for the namespaces that a pattern or function makes. What is added to it, middlewares and
@@ -17,18 +19,18 @@ type Parent struct {
 	pattern *regexp.Regexp
 	match   func(ctx context.Context, name string, auth jsontext.Value) (bool, error)
 
-	connect hooks[func(*Socket)]
-	use     hooks[Middleware]
+	connect hooks.List[func(*Socket)]
+	use     hooks.List[Middleware]
 
 	mu       sync.Mutex
 	children []*Namespace
 }
 
 // OnConnection calls f with the sockets of every child that is made from now on.
-func (p *Parent) OnConnection(f func(*Socket)) Subscription { return p.connect.add(f) }
+func (p *Parent) OnConnection(f func(*Socket)) Subscription { return p.connect.Add(f) }
 
 // Use adds a middleware to every child that is made from now on.
-func (p *Parent) Use(m Middleware) Subscription { return p.use.add(m) }
+func (p *Parent) Use(m Middleware) Subscription { return p.use.Add(m) }
 
 // Children returns the namespaces that exist now, in the order in which they were made.
 func (p *Parent) Children() []*Namespace {
@@ -39,8 +41,8 @@ func (p *Parent) Children() []*Namespace {
 
 // adopt makes ns a child. The server is locked.
 func (p *Parent) adopt(ns *Namespace) {
-	ns.connect.list = p.connect.snapshot()
-	ns.use.list = p.use.snapshot()
+	ns.connect.Start(p.connect.Snapshot())
+	ns.use.Start(p.use.Snapshot())
 	p.mu.Lock()
 	p.children = append(p.children, ns)
 	p.mu.Unlock()

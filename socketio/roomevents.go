@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sockeye-io/sockeye/adapter"
+	"github.com/sockeye-io/sockeye/internal/hooks"
 )
 
 // A RoomEventKind says what happened to a room.
@@ -33,7 +34,7 @@ type RoomEvent struct {
 // call anything. Whoever changes a room delivers what is due, or leaves it to another who is doing so already.
 type roomEvents struct {
 	active    atomic.Bool
-	listeners hooks[func(RoomEvent)]
+	listeners hooks.List[func(RoomEvent)]
 	failed    func(error) // a listener panicked
 
 	mu       sync.Mutex
@@ -62,7 +63,7 @@ func (e *roomEvents) drain() {
 		e.queue = nil
 		e.mu.Unlock()
 		for _, ev := range batch {
-			for _, f := range e.listeners.snapshot() {
+			for _, f := range e.listeners.Snapshot() {
 				if err := protect(func() error { (*f)(ev); return nil }); err != nil {
 					e.failed(err)
 				}
@@ -76,7 +77,7 @@ func (e *roomEvents) drain() {
 // watch tells an adapter of the rooms that come and go.
 func (e *roomEvents) watch(w adapter.RoomWatcher) {
 	e.active.Store(true)
-	e.listeners.add(func(ev RoomEvent) {
+	e.listeners.Add(func(ev RoomEvent) {
 		switch ev.Kind {
 		case RoomCreated:
 			w.RoomCreated(ev.Room)
@@ -91,5 +92,5 @@ func (e *roomEvents) watch(w adapter.RoomWatcher) {
 // not reported, and what happened before the first listener was added isn't either. Listeners must not block.
 func (ns *Namespace) OnRoom(f func(RoomEvent)) Subscription {
 	ns.index.events.active.Store(true)
-	return ns.index.events.listeners.add(f)
+	return ns.index.events.listeners.Add(f)
 }

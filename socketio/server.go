@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/sockeye-io/sockeye/engineio"
+	"github.com/sockeye-io/sockeye/internal/hooks"
 	"github.com/sockeye-io/sockeye/socketio/packet"
 )
 
@@ -29,7 +30,7 @@ type Server struct {
 	client *clientFiles  // nil if not served
 	work   workers
 
-	newNamespace hooks[func(*Namespace)]
+	newNamespace hooks.List[func(*Namespace)]
 	closing      atomic.Bool
 	aborted      atomic.Bool // by Close: events that are queued are not handled any more
 
@@ -114,7 +115,7 @@ func (srv *Server) addParent(p *Parent) *Parent {
 }
 
 // OnNewNamespace is called with every namespace that is made from now on.
-func (srv *Server) OnNewNamespace(f func(*Namespace)) Subscription { return srv.newNamespace.add(f) }
+func (srv *Server) OnNewNamespace(f func(*Namespace)) Subscription { return srv.newNamespace.Add(f) }
 
 // create returns the namespace with the name, and makes it if it is not there.
 func (srv *Server) create(name string, parent *Parent) *Namespace {
@@ -183,7 +184,7 @@ func (srv *Server) createWithin(name string, parent *Parent, limit int) (*Namesp
 	}
 	srv.namespaces[name] = ns
 	srv.mu.Unlock()
-	for _, f := range srv.newNamespace.snapshot() {
+	for _, f := range srv.newNamespace.Snapshot() {
 		if err := protect(func() error { (*f)(ns); return nil }); err != nil {
 			srv.failed(nil, "OnNewNamespace", err)
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sockeye-io/sockeye/engineio"
 	"github.com/sockeye-io/sockeye/event"
+	"github.com/sockeye-io/sockeye/internal/hooks"
 	"github.com/sockeye-io/sockeye/socketio/packet"
 )
 
@@ -51,12 +52,12 @@ const (
 
 // socketMore is what few sockets need, kept apart so that the others don't pay for it.
 type socketMore struct {
-	any           hooks[Handler]
-	anyOutgoing   hooks[func(*Message)]
-	use           hooks[Handler]
-	disconnecting hooks[func(Reason)]
-	disconnect    hooks[func(Reason, error)]
-	failed        hooks[func(error)]
+	any           hooks.List[Handler]
+	anyOutgoing   hooks.List[func(*Message)]
+	use           hooks.List[Handler]
+	disconnecting hooks.List[func(Reason)]
+	disconnect    hooks.List[func(Reason, error)]
+	failed        hooks.List[func(error)]
 	guard         atomic.Pointer[guard]
 
 	mu        sync.Mutex
@@ -233,31 +234,31 @@ func (s *Socket) on(name string, h Handler, once bool) Subscription {
 
 // OnAny adds a listener for every event that comes in, also those that nobody else listens to. It runs before the
 // middlewares of [Socket.Use].
-func (s *Socket) OnAny(h Handler) Subscription { return s.moreOf().any.add(h) }
+func (s *Socket) OnAny(h Handler) Subscription { return s.moreOf().any.Add(h) }
 
 // OnAnyOutgoing adds a listener for every event that is emitted to the socket, by a broadcast or directly. It runs in
 // the goroutine that emits, before the event is sent, and must not block.
 func (s *Socket) OnAnyOutgoing(f func(*Message)) Subscription {
 	s.ns.outgoing.Store(true)
-	return s.moreOf().anyOutgoing.add(f)
+	return s.moreOf().anyOutgoing.Add(f)
 }
 
 // Use adds a middleware for incoming events: listeners are called only if it returns nil. An error goes where the
 // error of a handler goes.
-func (s *Socket) Use(h Handler) Subscription { return s.moreOf().use.add(h) }
+func (s *Socket) Use(h Handler) Subscription { return s.moreOf().use.Add(h) }
 
 // OnDisconnecting calls f when the socket was disconnected, while [Socket.Rooms] still tells where it was.
-func (s *Socket) OnDisconnecting(f func(Reason)) Subscription { return s.moreOf().disconnecting.add(f) }
+func (s *Socket) OnDisconnecting(f func(Reason)) Subscription { return s.moreOf().disconnecting.Add(f) }
 
 // OnDisconnect calls f when the socket was disconnected, after all its other handlers; it is the last. The error is
 // what was wrong with the connection, or nil.
 func (s *Socket) OnDisconnect(f func(Reason, error)) Subscription {
-	return s.moreOf().disconnect.add(f)
+	return s.moreOf().disconnect.Add(f)
 }
 
 // OnError calls f with the errors of handlers and middlewares of this socket, with panics as [*PanicError], and with
 // violations of the protocol. It may run in any goroutine.
-func (s *Socket) OnError(f func(error)) Subscription { return s.moreOf().failed.add(f) }
+func (s *Socket) OnError(f func(error)) Subscription { return s.moreOf().failed.Add(f) }
 
 // report passes an error to the listeners of OnError, or to the log if there are none.
 func (s *Socket) report(err error) {
@@ -275,7 +276,7 @@ func (s *Socket) report(err error) {
 // tell passes an error to the listeners of OnError and reports whether there are any.
 func (s *Socket) tell(err error) (heard bool) {
 	if x := s.more.Load(); x != nil {
-		for _, f := range x.failed.snapshot() {
+		for _, f := range x.failed.Snapshot() {
 			heard = true
 			if err := protect(func() error { (*f)(err); return nil }); err != nil {
 				s.ns.server.log.Error("socketio: panic", "in", "OnError", "socket", s.ID(), "panic", err)
@@ -343,11 +344,11 @@ func (s *Socket) handle(m *Message) (ran int) {
 		return 0
 	}
 	if x := s.more.Load(); x != nil {
-		for _, h := range x.any.snapshot() {
+		for _, h := range x.any.Snapshot() {
 			_ = s.call(*h, m) // has been reported
 			ran++
 		}
-		for _, h := range x.use.snapshot() {
+		for _, h := range x.use.Snapshot() {
 			if err := s.call(*h, m); err != nil {
 				s.fail(m, err)
 				return ran + 1
@@ -390,7 +391,7 @@ func (s *Socket) protected(h Handler, m *Message) (err error) {
 // runConnection calls the connection listeners of the namespace. It is the first task of the worker.
 func (s *Socket) runConnection() {
 	s.ns.index.events.drain()
-	for _, f := range s.ns.connect.snapshot() {
+	for _, f := range s.ns.connect.Snapshot() {
 		if err := protect(func() error { (*f)(s); return nil }); err != nil {
 			s.report(err)
 		}
@@ -462,7 +463,7 @@ func (s *Socket) runDisconnect(reason Reason, cause error, rooms []string) {
 	x.mu.Lock()
 	x.lastRooms = rooms
 	x.mu.Unlock()
-	for _, f := range x.disconnecting.snapshot() {
+	for _, f := range x.disconnecting.Snapshot() {
 		if err := protect(func() error { (*f)(reason); return nil }); err != nil {
 			s.report(err)
 		}
@@ -470,7 +471,7 @@ func (s *Socket) runDisconnect(reason Reason, cause error, rooms []string) {
 	x.mu.Lock()
 	x.lastRooms = nil
 	x.mu.Unlock()
-	for _, f := range x.disconnect.snapshot() {
+	for _, f := range x.disconnect.Snapshot() {
 		if err := protect(func() error { (*f)(reason, cause); return nil }); err != nil {
 			s.report(err)
 		}
