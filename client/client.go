@@ -130,6 +130,9 @@ func New(rawURL string, opts *Options) (*Client, error) {
 // Dial connects to the namespace that is the path of the URL, which is http, https, ws or wss. It makes one attempt and
 // returns its error, a [*ConnectError] if the server refused; nothing is left behind then. Once connected, the client
 // connects again whenever the connection is lost, until [Client.Close], see [Socket.Client].
+//
+// What the server sends as soon as it has let the socket in may come before the caller has added listeners. Who must not
+// miss it calls New, Of, On and Connect, in this order.
 func Dial(ctx context.Context, rawURL string, opts *Options) (*Socket, error) {
 	c, err := New(rawURL, opts)
 	if err != nil {
