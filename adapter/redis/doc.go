@@ -1,0 +1,26 @@
+// Package redis makes Socket.IO servers act as one by way of Redis, in a cluster with Node servers if there are any.
+//
+//	broker, err := redis.Open(redis.Options{Redis: goredis.UniversalOptions{Addrs: []string{"localhost:6379"}}})
+//	…
+//	io := socketio.NewServer(&socketio.Options{Adapter: broker.Classic()})
+//
+// A [Broker] is one server's connection to Redis: one for what it publishes, and one or a few for what it is told. It is
+// made once and shared by all namespaces. Its adapters differ in what they put on the wire:
+//
+//   - [Broker.Classic] is what @socket.io/redis-adapter and its emitter speak: PUBLISH and SUBSCRIBE.
+//   - [Broker.Sharded] is what createShardedAdapter of that package speaks: SPUBLISH and SSUBSCRIBE, which a Redis
+//     Cluster does not have to tell all its nodes. It needs Redis 7.
+//
+// Redis Cluster and Sentinel are a matter of the options, which are those of go-redis.
+//
+// # Order, and what can be lost
+//
+// What one server publishes arrives at each other server in that order, with one exception: in a Redis Cluster the
+// channels of Sharded live on different nodes, each of which has an order of its own. Therefore all events of a
+// namespace go over one channel there.
+//
+// Redis keeps nothing: what is published while a server has no connection is lost to the clients of that server.
+// Clients are always served by the server they are connected to, with or without Redis. While Redis can't be reached,
+// operations return [ErrDown]; what had been taken and could not be sent is counted, see [Broker.Stats]. Connections are
+// made again by themselves.
+package redis

@@ -1,0 +1,200 @@
+package redis
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// A publisher sends what is published, in order, many in one round trip. Its goroutine exists while there is something to
+// send.
+type publisher struct {
+	b    *Broker
+	down atomic.Bool // Redis could not be reached; somebody is trying
+
+	mu      sync.Mutex
+	queue   []publication
+	bytes   int
+	running bool
+	idle    chan struct{} // closed when nothing is left to send; made by who waits
+}
+
+type publication struct {
+	channel string
+	payload []byte
+	sharded bool
+}
+
+// maxPipeline is how many publications go in one round trip: what more there is waits for the answer to these.
+const maxPipeline = 1024
+
+// publishTimeout bounds one round trip.
+const publishTimeout = 5 * time.Second
+
+// reviveInterval is how often it is tried whether Redis is back.
+const reviveInterval = 250 * time.Millisecond
+
+func newPublisher(b *Broker) *publisher { return &publisher{b: b} }
+
+// push queues a publication.
+func (p *publisher) push(x publication) error {
+	if p.down.Load() {
+		return ErrDown
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	size := len(x.channel) + len(x.payload)
+	if p.bytes > 0 && p.bytes+size > p.b.opts.MaxQueued {
+		return ErrQueueFull
+	}
+	if !p.running {
+		if !p.b.start(p.run) {
+			return ErrDown
+		}
+		p.running = true
+	}
+	p.queue = append(p.queue, x)
+	p.bytes += size
+	return nil
+}
+
+func (p *publisher) run() {
+	var batch []publication
+	for {
+		p.mu.Lock()
+		for _, x := range batch {
+			p.bytes -= len(x.channel) + len(x.payload)
+		}
+		n := min(len(p.queue), maxPipeline)
+		if n == 0 {
+			p.queue = nil
+			p.running = false
+			if p.idle != nil {
+				close(p.idle)
+				p.idle = nil
+			}
+			p.mu.Unlock()
+			return
+		}
+		batch, p.queue = p.queue[:n:n], p.queue[n:]
+		p.mu.Unlock()
+		if p.down.Load() {
+			p.b.stats.lost.Add(int64(n))
+			continue
+		}
+		p.send(batch)
+	}
+}
+
+// send sends a batch. What it can't be sure of it does not repeat: it may have arrived.
+func (p *publisher) send(batch []publication) {
+	ctx, cancel := context.WithTimeout(p.b.ctx, publishTimeout)
+	defer cancel()
+	lost := 0
+	for len(batch) > 0 {
+		n := 1
+		for n < len(batch) && batch[n].sharded == batch[0].sharded {
+			n++
+		}
+		failed, err := p.sendAlike(ctx, batch[:n])
+		lost += failed
+		batch = batch[n:]
+		if err != nil {
+			lost += len(batch)
+			p.fail(err)
+			break
+		}
+	}
+	if lost > 0 {
+		p.b.stats.lost.Add(int64(lost))
+	}
+}
+
+// sendAlike returns how many could not be sent, and an error if that is because Redis is not there.
+func (p *publisher) sendAlike(ctx context.Context, batch []publication) (failed int, err error) {
+	var client goredis.Cmdable = p.b.client
+	if cluster, ok := p.b.client.(*goredis.ClusterClient); ok && !batch[0].sharded {
+		// Any node will do, but it must be always the same one.
+		if client, err = cluster.MasterForKey(ctx, p.b.opts.Prefix); err != nil {
+			return len(batch), err
+		}
+	}
+	pipe := client.Pipeline()
+	cmds := make([]*goredis.IntCmd, len(batch))
+	for i, x := range batch {
+		if x.sharded {
+			cmds[i] = pipe.SPublish(ctx, x.channel, x.payload)
+		} else {
+			cmds[i] = pipe.Publish(ctx, x.channel, x.payload)
+		}
+	}
+	_, _ = pipe.Exec(ctx) // each command has its own error
+	for _, cmd := range cmds {
+		e := cmd.Err()
+		if e == nil {
+			continue
+		}
+		failed++
+		if _, answered := e.(goredis.Error); answered {
+			p.b.log.Warn("redis: message refused", "error", e)
+		} else {
+			err = e
+		}
+	}
+	p.b.stats.published.Add(int64(len(batch) - failed))
+	return failed, err
+}
+
+// fail notes that Redis can't be reached, and has it tried until it can.
+func (p *publisher) fail(err error) {
+	if p.b.ctx.Err() != nil || p.down.Swap(true) {
+		return
+	}
+	p.b.log.Warn("redis: cannot publish", "error", err)
+	if !p.b.start(p.revive) {
+		return
+	}
+}
+
+func (p *publisher) revive() {
+	ticker := time.NewTicker(reviveInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-p.b.ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		ctx, cancel := context.WithTimeout(p.b.ctx, publishTimeout)
+		err := p.b.client.Ping(ctx).Err()
+		cancel()
+		if err == nil {
+			p.down.Store(false)
+			p.b.log.Info("redis: publishing again")
+			return
+		}
+	}
+}
+
+// flush waits until everything has been sent.
+func (p *publisher) flush(timeout time.Duration) error {
+	p.mu.Lock()
+	if !p.running {
+		p.mu.Unlock()
+		return nil
+	}
+	if p.idle == nil {
+		p.idle = make(chan struct{})
+	}
+	idle := p.idle
+	p.mu.Unlock()
+	select {
+	case <-idle:
+		return nil
+	case <-time.After(timeout):
+		return ErrDown
+	}
+}
