@@ -232,6 +232,13 @@ func (c *connection) end(reason Reason, err error) {
 	}
 }
 
+// hasEnded reports whether the client is gone.
+func (c *connection) hasEnded() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed
+}
+
 // connect begins to join a namespace.
 func (c *connection) connect(p *packet.Packet) {
 	if len(p.Data) > c.server.opts.Limits.MaxAuthBytes {

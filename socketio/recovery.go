@@ -458,11 +458,17 @@ func (ns *Namespace) recoverSession(s *Socket) bool {
 	if m == nil {
 		return false
 	}
+	there := !s.conn.hasEnded()
 	m.mu.Lock()
 	n, ok := m.log.since(offset)
-	if !ok || m.gone {
+	if !ok || m.gone || !there {
+		// This may be an attempt that the client has long given up, with an offset that is history for the attempt after
+		// it: it must not end the session.
+		kept := !m.gone && st.put(m)
 		m.mu.Unlock()
-		m.remove()
+		if !kept {
+			m.remove()
+		}
 		return false
 	}
 	m.log.drop(n, st)

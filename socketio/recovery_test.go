@@ -710,3 +710,38 @@ func TestRecoveryAfterAnAttemptThatDied(t *testing.T) {
 		t.Errorf("got %s %v, want what was missed", name, args)
 	}
 }
+
+// An attempt that a client gave up arrives after the one that succeeded, with what the client knew then. It gets nothing,
+// and does no harm.
+func TestRecoveryAfterAnAttemptThatIsLate(t *testing.T) {
+	st, gone := recoverySite(t, nil)
+	c := &session{st: st}
+	c.connect()
+	for n := range 3 {
+		if err := st.io.To(c.id).Emit("n", n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.event()
+	late := *c
+	c.event()
+	c.event()
+	for range 2 {
+		c.p.close()
+		receive(t, gone)
+		c.connect()
+		if !c.recovered {
+			t.Fatal("the session was not recovered")
+		}
+	}
+	c.p.close()
+	receive(t, gone)
+	late.connect()
+	if late.recovered {
+		t.Error("a session was recovered without what the client missed of it")
+	}
+	c.connect()
+	if !c.recovered {
+		t.Error("a late attempt has ended the session")
+	}
+}
