@@ -64,7 +64,8 @@ type Change struct {
 	Reason Reason
 	// Err is what was wrong with the connection that ended, or why the last attempt failed.
 	Err error
-	// Attempt is how many attempts in a row have failed. Once Connected, it is how many had.
+	// Attempt is the number of the attempt that is to come, counted from 1, if To is Reconnecting. If it is Connected or
+	// Closed, it is how many attempts to connect again there were.
 	Attempt int
 	// Delay is the time until the next attempt, if To is Reconnecting.
 	Delay time.Duration

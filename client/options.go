@@ -67,7 +67,8 @@ type Options struct {
 	Auth func(context.Context) (any, error)
 	// Format is how packets are written; it must be the server's. Zero is JSON.
 	Format Format
-	// Limits bound the packets that the server sends. Zero means the defaults of package packet.
+	// Limits bound the packets that the server sends. Zero means the defaults of package packet, except that
+	// MaxAttachments is 1,000: servers are not held to what Node's parser takes from clients.
 	Limits packet.Limits
 	// Reconnect says how connections are made again.
 	Reconnect ReconnectOptions
@@ -167,6 +168,7 @@ func (o *Options) withDefaults() (*Options, error) {
 	setInt("MaxMessage", &c.MaxMessage, 16<<20)
 	setInt("MaxOutbox", &c.MaxOutbox, 4<<20)
 	setInt("Retries", &c.Retries, 0)
+	setInt("Limits.MaxAttachments", &c.Limits.MaxAttachments, 1000)
 	setInt("Buffer.MaxEvents", &c.Buffer.MaxEvents, 1024)
 	setInt("Buffer.MaxBytes", &c.Buffer.MaxBytes, 1<<20)
 	setInt("Queue.MaxEvents", &c.Queue.MaxEvents, 1024)
@@ -198,6 +200,14 @@ func (o *Options) withDefaults() (*Options, error) {
 	}
 	if c.Transports != nil && len(c.Transports) == 0 {
 		wrong("Transports is empty")
+	}
+	for i, name := range c.Transports {
+		switch {
+		case name != engine.WebSocket && name != engine.Polling && name != engine.Streaming:
+			wrong("Transports has %q (known: websocket, polling, streaming)", name)
+		case slices.Contains(c.Transports[:i], name):
+			wrong("Transports has %q twice", name)
+		}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

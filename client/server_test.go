@@ -15,6 +15,7 @@ import (
 	"github.com/sockeye-io/sockeye/client/engine"
 	"github.com/sockeye-io/sockeye/event"
 	"github.com/sockeye-io/sockeye/socketio"
+	"github.com/sockeye-io/sockeye/socketio/packet"
 )
 
 // The tests of this file run against the real server.
@@ -157,11 +158,40 @@ func TestDialErrors(t *testing.T) {
 func TestOptionsThatAreWrong(t *testing.T) {
 	for _, o := range []client.Options{
 		{AttemptTimeout: -1}, {Retries: -1}, {Buffer: client.BufferOptions{Policy: 9}}, {Format: 9}, {Transports: []string{}},
+		{Transports: []string{"pigeon"}}, {Transports: []string{"polling", "polling"}}, {Limits: packet.Limits{MaxAttachments: -1}},
 		{Reconnect: client.ReconnectOptions{Jitter: 2}}, {Reconnect: client.ReconnectOptions{Delay: 3, MaxDelay: 2}},
 	} {
 		if _, err := client.New("http://localhost", &o); err == nil {
 			t.Errorf("%+v are accepted", o)
 		}
+	}
+}
+
+// The stock client gives up at the eleventh.
+func TestManyAttachments(t *testing.T) {
+	io, url := serve(t, nil)
+	io.OnConnection(func(s *socketio.Socket) {
+		s.On("ask", func(context.Context, *socketio.Message) error {
+			parts := make([][]byte, 100)
+			for i := range parts {
+				parts[i] = []byte{byte(i)}
+			}
+			return s.Emit("parts", parts)
+		})
+	})
+	s := dial(t, url, nil)
+	got := make(chan [][]byte, 1)
+	s.On("parts", func(_ context.Context, m *client.Message) error {
+		var parts [][]byte
+		err := m.Bind(&parts)
+		got <- parts
+		return err
+	})
+	if err := s.Emit("ask"); err != nil {
+		t.Fatal(err)
+	}
+	if parts := <-got; len(parts) != 100 || len(parts[99]) != 1 || parts[99][0] != 99 {
+		t.Errorf("%d parts", len(parts))
 	}
 }
 
