@@ -33,6 +33,7 @@ func (s *Session) attach(sock *client.Socket) {
 			return // the connection was lost, and its state says so; or everything ends
 		case reason == client.ReasonClientDisconnect:
 			s.say("left %s", show.Namespace(sock.Namespace()))
+		case s.o.Once: // the session ends with that
 		default:
 			s.bad("disconnected from %s: %s%s; /retry to connect again", show.Namespace(sock.Namespace()), reason, behind(err))
 		}

@@ -268,12 +268,12 @@ func (e *Emitter) answer(ctx context.Context, m Message, line int) (ok bool, err
 	case err == nil && ack.Err() == nil:
 	case err == nil:
 		failure = ack.Err().Error()
+	case errors.Is(err, client.ErrDisconnected):
+		failure = "the connection was lost before the acknowledgement came"
 	case ctx.Err() != nil:
 		return false, cause(ctx, err)
 	case errors.Is(err, context.DeadlineExceeded):
 		failure = fmt.Sprintf("no acknowledgement within %v", e.Timeout)
-	case errors.Is(err, client.ErrDisconnected):
-		failure = "the connection was lost before the acknowledgement came"
 	default:
 		return false, fmt.Errorf("the event was not sent: %w", err)
 	}
