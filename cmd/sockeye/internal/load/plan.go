@@ -82,7 +82,6 @@ type step struct {
 	together bool
 	other    int // of doLoop its doNext, of doNext its doLoop
 	depth    int // of loops around its body
-	paced    bool
 }
 
 // An argument is a template, or so many random bytes.

@@ -165,7 +165,7 @@ func (p *plot) heat(s []Sample, name string) {
 			}
 			top, bottom := p.y(b.UpTo), p.y(low)
 			shade := 0.06 + 0.5*math.Sqrt(float64(b.Count)/float64(l.Count)/most)
-			fmt.Fprintf(&p.b, `<rect class="heat" x="%.1f" y="%.1f" width="%.1f" height="%.1f" opacity="%.2f"/>`, x, top, w+0.3, bottom-top+0.3, shade)
+			fmt.Fprintf(&p.b, `<rect class="heat" x="%.1f" y="%.1f" width="%.1f" height="%.1f" opacity="%.2f"/>`, x, top, w, bottom-top, shade)
 		}
 	}
 }

@@ -101,7 +101,7 @@ func (r *Result) WriteReport(w io.Writer) error {
 
 func (r *Result) tiles() []tile {
 	c := r.Counts
-	tiles := []tile{{"connected at once", count(c.ConnectedMax), "of " + count(c.Clients), c.ConnectedMax < c.Clients}}
+	tiles := []tile{{"connected", count(c.ConnectedMax), "of " + count(c.Clients), c.ConnectedMax < c.Clients}}
 	if l := r.Latency[r.main()]; l != nil {
 		tiles = append(tiles,
 			tile{r.main() + " p50", formatMillis(l.P50), "p90 " + formatMillis(l.P90), false},

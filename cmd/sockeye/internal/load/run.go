@@ -77,7 +77,7 @@ type counters struct {
 	connected, connectedMax                                   atomic.Int64
 	connects, reconnects, disconnects                         atomic.Int64
 	sent, acked, received, expects, turns, lost, errors, late atomic.Int64
-	unfinished                                                atomic.Int64
+	unfinished                                                atomic.Int64 // acknowledgements that are awaited
 }
 
 // maxSamples bounds the points of the plots.
@@ -420,7 +420,7 @@ func (r *runner) sample(now time.Duration, final bool) Sample {
 	}
 	r.prev, r.last, r.lastCPU = now, counts, cpu
 	r.rss = max(r.rss, residentBytes())
-	if r.ticks++; r.ticks%r.every == 0 || final && now-from > 200*time.Millisecond {
+	if r.ticks++; !final && r.ticks%r.every == 0 || final && (now-from > 200*time.Millisecond || len(r.samples) == 0) {
 		s := r.between(from, now, r.cutFrom, counts, cpu-r.cutCPU)
 		s.Latency = map[string]*Point{}
 		for name, m := range r.meters {

@@ -408,14 +408,15 @@ func (u *user) emit(st *step) bool {
 	ctx, cancel := context.WithTimeout(r.ctx, st.timeout)
 	begun := r.now()
 	r.counts.sent.Add(1)
+	r.counts.unfinished.Add(1)
 	ack, err := conn.EmitWithAck(ctx, name, args...)
 	now := r.now()
 	cancel()
+	if r.ctx.Err() != nil {
+		return false // it had until the end, and could still have come
+	}
+	r.counts.unfinished.Add(-1)
 	if err != nil {
-		if r.ctx.Err() != nil {
-			r.counts.unfinished.Add(1) // it had until the end, and could still have come
-			return false
-		}
 		r.counts.lost.Add(1)
 		r.failStep("ack", st, err)
 		return false
