@@ -190,10 +190,10 @@ func carriesBinary(s *scene) {
 		"c": map[string]any{"d": map[string]any{"e": []byte{0, 255, 30, 10}}},
 		"f": "text",
 	}
-	s.equal("reply", s.ask(sock, "echo", value, []byte{9}), []any{value, []byte{9}})
 	seen := s.watch(sock, "echo")
 	s.emit(sock, "echo", []byte{7}, value)
 	s.equal("event", seen.wait(s, 1)[0], []any{[]byte{7}, value})
+	s.equal("reply", s.ask(sock, "echo", value, []byte{9}), []any{value, []byte{9}})
 	sock.On("question", func(_ context.Context, m *event.Message) error {
 		args, err := m.Args()
 		if err != nil {
