@@ -156,6 +156,11 @@ func (m *Message) AppendData(dst []byte) []byte {
 	return dst
 }
 
+// AppendMsgpackData appends the same as msgpack.
+func (m *Message) AppendMsgpackData(dst []byte) ([]byte, error) {
+	return packet.AppendMsgpackValue(dst, m.AppendData(nil), m.attachments())
+}
+
 func appendText(dst []byte, s string) []byte {
 	dst, _ = jsontext.AppendQuote(dst, s) // the error only tells of invalid UTF-8
 	return dst

@@ -32,6 +32,8 @@ type Options struct {
 	// none of its clients. What it is good for: with channels for rooms, a server is told of events to a room only once
 	// Redis knows that somebody there is in it, which takes a round trip from the first join.
 	Static bool
+	// StreamMaxLen is about how many entries a stream keeps. Zero means 10,000, as in Node.
+	StreamMaxLen int64
 	// MaxQueued is how many bytes may wait to be published; at the limit operations return [ErrQueueFull]. Zero means
 	// 16 MiB.
 	MaxQueued int
@@ -54,6 +56,7 @@ type Broker struct {
 	cancel context.CancelFunc
 	out    *publisher
 	in     *subscriber
+	stream *stream
 	log    *slog.Logger
 	stats  struct{ published, received, lost atomic.Int64 }
 
@@ -76,14 +79,17 @@ func Open(o Options) (*Broker, error) {
 	if len(o.Redis.Addrs) == 0 {
 		return nil, errors.New("redis: Options.Redis.Addrs is empty")
 	}
-	if o.MaxQueued < 0 || o.RequestTimeout < 0 {
-		return nil, errors.New("redis: Options.MaxQueued and RequestTimeout must not be negative")
+	if o.MaxQueued < 0 || o.RequestTimeout < 0 || o.StreamMaxLen < 0 {
+		return nil, errors.New("redis: Options.MaxQueued, RequestTimeout and StreamMaxLen must not be negative")
 	}
 	if o.Prefix == "" {
 		o.Prefix = "socket.io"
 	}
 	if o.MaxQueued == 0 {
 		o.MaxQueued = 16 << 20
+	}
+	if o.StreamMaxLen == 0 {
+		o.StreamMaxLen = 10_000
 	}
 	if o.RequestTimeout == 0 {
 		o.RequestTimeout = 5 * time.Second
@@ -97,6 +103,7 @@ func Open(o Options) (*Broker, error) {
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.out = newPublisher(b)
 	b.in = newSubscriber(b)
+	b.stream = newStream(b)
 	return b, nil
 }
 
@@ -136,6 +143,7 @@ func (b *Broker) Close() error {
 	err := b.out.flush(closeTimeout)
 	b.cancel()
 	b.in.close()
+	err = errors.Join(err, b.stream.close())
 	b.wg.Wait()
 	return errors.Join(err, b.client.Close())
 }

@@ -10,6 +10,8 @@
 //   - [Broker.Classic] is what @socket.io/redis-adapter and its emitter speak: PUBLISH and SUBSCRIBE.
 //   - [Broker.Sharded] is what createShardedAdapter of that package speaks: SPUBLISH and SSUBSCRIBE, which a Redis
 //     Cluster does not have to tell all its nodes. It needs Redis 7.
+//   - [Broker.Streams] is what @socket.io/redis-streams-adapter speaks: operations are entries of a stream, which a
+//     server that had lost its connection reads on where it was.
 //
 // Redis Cluster and Sentinel are a matter of the options, which are those of go-redis.
 //
@@ -19,7 +21,7 @@
 // channels of Sharded live on different nodes, each of which has an order of its own. Therefore all events of a
 // namespace go over one channel there.
 //
-// Redis keeps nothing: what is published while a server has no connection is lost to the clients of that server.
+// With Classic and Sharded, Redis keeps nothing: what is published while a server has no connection is lost to the clients of that server.
 // Clients are always served by the server they are connected to, with or without Redis. While Redis can't be reached,
 // operations return [ErrDown]; what had been taken and could not be sent is counted, see [Broker.Stats]. Connections are
 // made again by themselves.

@@ -26,6 +26,7 @@ type publication struct {
 	channel string
 	payload []byte
 	sharded bool
+	entry   []any // names and values of an entry for the stream that is called channel; nil for a message
 }
 
 // maxPipeline is how many publications go in one round trip: what more there is waits for the answer to these.
@@ -96,7 +97,7 @@ func (p *publisher) send(batch []publication) {
 	lost := 0
 	for len(batch) > 0 {
 		n := 1
-		for n < len(batch) && batch[n].sharded == batch[0].sharded {
+		for n < len(batch) && batch[n].sharded == batch[0].sharded && (batch[n].entry == nil) == (batch[0].entry == nil) {
 			n++
 		}
 		failed, err := p.sendAlike(ctx, batch[:n])
@@ -116,18 +117,23 @@ func (p *publisher) send(batch []publication) {
 // sendAlike returns how many could not be sent, and an error if that is because Redis is not there.
 func (p *publisher) sendAlike(ctx context.Context, batch []publication) (failed int, err error) {
 	var client goredis.Cmdable = p.b.client
-	if cluster, ok := p.b.client.(*goredis.ClusterClient); ok && !batch[0].sharded {
+	if cluster, ok := p.b.client.(*goredis.ClusterClient); ok && !batch[0].sharded && batch[0].entry == nil {
 		// Any node will do, but it must be always the same one.
 		if client, err = cluster.MasterForKey(ctx, p.b.opts.Prefix); err != nil {
 			return len(batch), err
 		}
 	}
 	pipe := client.Pipeline()
-	cmds := make([]*goredis.IntCmd, len(batch))
+	cmds := make([]goredis.Cmder, len(batch))
 	for i, x := range batch {
-		if x.sharded {
+		switch {
+		case x.entry != nil:
+			cmds[i] = pipe.XAdd(ctx, &goredis.XAddArgs{
+				Stream: x.channel, MaxLen: p.b.opts.StreamMaxLen, Approx: true, Values: x.entry,
+			})
+		case x.sharded:
 			cmds[i] = pipe.SPublish(ctx, x.channel, x.payload)
-		} else {
+		default:
 			cmds[i] = pipe.Publish(ctx, x.channel, x.payload)
 		}
 	}

@@ -107,6 +107,7 @@ func TestConformance(t *testing.T) {
 		"Classic":          {redis.Options{}, (*redis.Broker).Classic},
 		"ClassicResponses": {redis.Options{SpecificResponses: true}, (*redis.Broker).Classic},
 		"Sharded":          {redis.Options{}, (*redis.Broker).Sharded},
+		"Streams":          {redis.Options{}, (*redis.Broker).Streams},
 		"ShardedStatic":    {redis.Options{Static: true}, (*redis.Broker).Sharded},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -69,7 +69,7 @@ func (s *sharded) send(channel string, m *cluster.Message) error {
 	if err != nil {
 		return err
 	}
-	return s.b.out.push(publication{channel, payload, true})
+	return s.b.out.push(publication{channel: channel, payload: payload, sharded: true})
 }
 
 // encode writes a message as Node does: as JSON, unless there is binary in it.
