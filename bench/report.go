@@ -69,9 +69,7 @@ func newReport(o *options, m *measurements, servers []*program, lines []line) *r
 			if r.verdict == failed {
 				rep.missed++
 			}
-			if strings.Contains(r.title, "10,000") {
-				r.title = strings.Replace(r.title, "10,000", thousands(m.clients), 1)
-			}
+			r.title = strings.Replace(r.title, "10,000", thousands(m.clients), 1)
 			rep.rows = append(rep.rows, r)
 		}
 	}
