@@ -7,12 +7,16 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// shellFence finds the fenced blocks of a document that are for a shell, or for nothing in particular.
-var shellFence = regexp.MustCompile("(?ms)^```(?:sh|bash|shell|console)?\n(.*?)^```$")
+// fencedBlock finds the fenced blocks of a document. Those of these languages are for a shell, or may be.
+var (
+	fencedBlock = regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$")
+	shells      = []string{"", "sh", "bash", "shell", "console"}
+)
 
 // shellWords splits a line as a shell does, as far as documents need it: quotes, comments, and the operators between
 // commands, which are words of their own.
@@ -105,8 +109,10 @@ func TestDocumentedCommandLines(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i, m := range shellFence.FindAllStringSubmatch(string(data), -1) {
-			texts = append(texts, place{fmt.Sprintf("%s, block %d", file, i+1), m[1]})
+		for i, m := range fencedBlock.FindAllStringSubmatch(string(data), -1) {
+			if slices.Contains(shells, m[1]) {
+				texts = append(texts, place{fmt.Sprintf("%s, block %d", file, i+1), m[2]})
+			}
 		}
 	}
 	parser := newParser(&commands{}, streams{io.Discard, io.Discard}, func(int) {})
