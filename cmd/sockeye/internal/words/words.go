@@ -136,8 +136,8 @@ func JSON(s string) (any, error) {
 	if !v.IsValid() {
 		got, err := first(s)
 		if err == nil {
-			from := len(s) - len(strings.TrimLeftFunc(s, unicode.IsSpace)) + len(got)
-			return nil, at(s, from, "there is something behind the JSON")
+			rest := strings.TrimLeftFunc(strings.TrimLeftFunc(s, unicode.IsSpace)[len(got):], unicode.IsSpace)
+			return nil, at(s, len(s)-len(rest), "there is something behind the JSON")
 		}
 		return nil, syntax(s, 0, err)
 	}
