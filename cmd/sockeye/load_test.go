@@ -248,11 +248,11 @@ func TestLoadReportInABrowser(t *testing.T) {
 			t.Errorf("at %d pixels the page is wider than the screen: %s", screen.width, wide)
 		}
 		p.run(`{
-			const svg = document.querySelector("svg[data-plot=latency]"), box = svg.getBoundingClientRect();
+			const svg = document.querySelector("svg[data-plot=latency-ack]"), box = svg.getBoundingClientRect();
 			svg.dispatchEvent(new PointerEvent("pointermove", { clientX: box.left + box.width / 2, clientY: box.top + 50 }));
 		}`)
 		p.until("numbers beside the pointer", `/p99.*(ms|µs)/s.test(document.getElementById("tip").innerText)`)
-		p.run(`document.querySelector("svg[data-plot=latency]").dispatchEvent(new PointerEvent("pointerleave"))`)
+		p.run(`document.querySelector("svg[data-plot=latency-ack]").dispatchEvent(new PointerEvent("pointerleave"))`)
 		p.until("none without it", `document.getElementById("tip").style.display === "none"`)
 		chromedp.Cancel(p.ctx)
 	}

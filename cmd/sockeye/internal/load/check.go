@@ -23,7 +23,7 @@ type Check struct {
 
 // Names that checks can be about.
 var (
-	// latencies are what is measured, the order in which a run's main one is looked for.
+	// latencies are what is measured, in the order in which a run's main one is looked for, see Plan.mains.
 	latencies = []string{"ack", "delivery", "expect", "connect", "service", "turn", "lag"}
 	counts    = []string{
 		"clients", "connected", "connected.end", "connects", "reconnects", "disconnects", "errors", "errors.connect",
@@ -103,7 +103,7 @@ func (c Check) judge(r *Result) Verdict {
 	} else {
 		metric := c.metric
 		if metric == "" {
-			metric = r.main()
+			metric = r.Main
 		}
 		l := r.Latency[metric]
 		if l == nil || l.Count == 0 {

@@ -16,6 +16,7 @@ func measured() *Result {
 	m.roll()
 	return &Result{
 		Counts:  Counts{Clients: 1000, ConnectedMax: 990, ConnectedEnd: 900, Connects: 1000, Sent: 8990, Errors: 100, Lost: 7},
+		Main:    "ack",
 		Latency: map[string]*Latency{"ack": m.sofar()},
 		Errors:  []ErrorCount{{During: "connect", Kind: "x", Count: 10}, {During: "ack", Kind: "a", Count: 60}, {During: "ack", Kind: "b", Count: 30}},
 		Process: Process{CPU: 91.5},

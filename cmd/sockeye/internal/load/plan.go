@@ -157,6 +157,30 @@ func (p *Plan) open() bool {
 	return false
 }
 
+// mains returns latencies in the order in which they matter: what the loops measure, then what is measured once.
+func (p *Plan) mains() []string {
+	var inLoops []string
+	for _, name := range latencies[:3] {
+		for _, sc := range p.Scenarios {
+			depth := 0
+			for _, st := range sc.steps {
+				switch {
+				case st.do == doLoop:
+					depth++
+				case st.do == doNext:
+					depth--
+				case depth > 0 && (name == "ack" && st.do == doEmit && st.ack || name == "expect" && st.do == doExpect ||
+					name == "delivery" && slices.ContainsFunc(st.args, func(a argument) bool { return a.json != nil && a.json.stamped })):
+					if !slices.Contains(inLoops, name) {
+						inLoops = append(inLoops, name)
+					}
+				}
+			}
+		}
+	}
+	return append(inLoops, latencies...)
+}
+
 // measures reports whether there is anything that has a latency besides connecting.
 func (p *Plan) measures() bool {
 	for _, sc := range p.Scenarios {

@@ -102,8 +102,21 @@ func TestParsePlan(t *testing.T) {
 	if got := string(b.steps[3].args[0].json.value(&scope{n: 4})); got != `{"from":"a file","n":4}` {
 		t.Errorf("the file became %s", got)
 	}
+	if m := p.mains(); m[0] != "ack" || m[1] != "delivery" || m[2] != "expect" {
+		t.Errorf("what matters is %v", m)
+	}
 	if x := a.expected["said"]; len(x) != 1 || x[0].at != 4 {
 		t.Errorf("expected are %v", x)
+	}
+}
+
+func TestWhatLoopsMeasureMatters(t *testing.T) {
+	p, err := ParsePlan([]byte(`steps: [{join: a}, {loop: {every: 1s, steps: [{emit: say, args: ["${now}"]}]}}]`), noFiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := p.mains(); m[0] != "delivery" {
+		t.Errorf("what matters is %v", m)
 	}
 }
 

@@ -62,11 +62,10 @@ func (r *Result) WriteReport(w io.Writer) error {
 		Bad       bool
 		Tiles     []tile
 		Plots     []reportPlot
-		Main      string
 		Histogram pages.HTML
 		Rows      []reportRow
 		Data      pages.JS
-	}{Result: r, Summary: r.summary(), Main: r.main()}
+	}{Result: r, Summary: r.summary()}
 	failed := 0
 	for _, v := range r.Checks {
 		if v.Failed {
@@ -83,7 +82,7 @@ func (r *Result) WriteReport(w io.Writer) error {
 	}
 	d.Tiles = r.tiles()
 	d.Plots = r.plots(hovers)
-	if l := r.Latency[d.Main]; l != nil {
+	if l := r.Latency[r.Main]; l != nil {
 		d.Histogram = pages.HTML(histogram(l)) // numbers only
 	}
 	for _, name := range latencies {
@@ -102,10 +101,10 @@ func (r *Result) WriteReport(w io.Writer) error {
 func (r *Result) tiles() []tile {
 	c := r.Counts
 	tiles := []tile{{"connected", count(c.ConnectedMax), "of " + count(c.Clients), c.ConnectedMax < c.Clients}}
-	if l := r.Latency[r.main()]; l != nil {
+	if l := r.Latency[r.Main]; l != nil {
 		tiles = append(tiles,
-			tile{r.main() + " p50", formatMillis(l.P50), "p90 " + formatMillis(l.P90), false},
-			tile{r.main() + " p99", formatMillis(l.P99), "max " + formatMillis(l.Max), false})
+			tile{r.Main + " p50", formatMillis(l.P50), "p90 " + formatMillis(l.P90), false},
+			tile{r.Main + " p99", formatMillis(l.P99), "max " + formatMillis(l.Max), false})
 	}
 	if c.Sent > 0 {
 		tiles = append(tiles, tile{"sent", perSecond(r.Rates.Sent), count(c.Sent) + " events", false})
@@ -141,7 +140,10 @@ func (r *Result) plots(hovers map[string]*hover) []reportPlot {
 	end := s[len(s)-1].At
 	var out []reportPlot
 
-	if name := r.main(); name != "" {
+	for _, name := range latencies[:4] {
+		if name != r.Main && (name == "connect" || !throughout(s, name)) {
+			continue
+		}
 		p := &plot{to: end, log: true}
 		low, high := math.Inf(1), 0.0
 		for i := range s {
@@ -178,10 +180,10 @@ func (r *Result) plots(hovers map[string]*hover) []reportPlot {
 					return "–"
 				}))
 			}
-			add("latency", p, rows)
+			add("latency-"+name, p, rows)
 			out = append(out, reportPlot{"Latency: " + name, about[name] + ". Shades: how many there were of each latency.",
 				[]reportKey{{"p50", "p50"}, {"p90", "p90"}, {"p99", "p99"}, {"max", "max"}},
-				pages.HTML(p.svg("latency", "Latency over time"))})
+				pages.HTML(p.svg("latency-"+name, "Latency over time: "+name))})
 		}
 	}
 
@@ -242,4 +244,15 @@ func (r *Result) plots(hovers map[string]*hover) []reportPlot {
 	lines("cpu", "CPU of the load process", "Near 100 % the latencies above are those of this process rather than the server's.",
 		func(v float64) string { return formatNumber(v) + "%" }, series{{"cpu", "CPU", func(x *Sample) float64 { return x.CPU }}}, 100)
 	return out
+}
+
+// throughout reports whether a latency was measured in at least half of the intervals: then it is worth a plot.
+func throughout(s []Sample, name string) bool {
+	n := 0
+	for i := range s {
+		if s[i].Latency[name] != nil {
+			n++
+		}
+	}
+	return n > 0 && 2*n >= len(s)
 }

@@ -17,6 +17,7 @@ type Result struct {
 	Transports  map[string]int      `json:"transports"` // what the clients connected by
 	Counts      Counts              `json:"counts"`
 	Rates       Rates               `json:"rates"`
+	Main        string              `json:"main"` // the latency that the run is about, "" if it measured none
 	Latency     map[string]*Latency `json:"latency"`
 	Steps       []StepLatency       `json:"steps"`
 	Errors      []ErrorCount        `json:"errors"`
@@ -124,16 +125,6 @@ type Point struct {
 	Max   float64 `json:"max"`
 
 	bars []Bar
-}
-
-// main returns the name of the latency that a run is about, "" if it measured none.
-func (r *Result) main() string {
-	for _, name := range latencies {
-		if r.Latency[name] != nil {
-			return name
-		}
-	}
-	return ""
 }
 
 func (r *Result) errorsOf(during string) int64 {

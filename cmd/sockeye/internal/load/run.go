@@ -455,7 +455,7 @@ func (r *runner) tell(o Observer, phase string, s *Sample) {
 	}
 	if s != nil {
 		p.Now = *s
-		for _, name := range latencies {
+		for _, name := range r.plan.mains() {
 			if r.meters[name].any() {
 				p.Main = name
 				break
@@ -479,6 +479,12 @@ func (r *runner) result(interrupted bool) *Result {
 	for name, m := range r.meters {
 		if l := m.sofar(); l != nil {
 			res.Latency[name] = l
+		}
+	}
+	for _, name := range p.mains() {
+		if res.Latency[name] != nil {
+			res.Main = name
+			break
 		}
 	}
 	for _, sc := range p.Scenarios {

@@ -138,6 +138,9 @@ steps:
 	if l := r.Latency["delivery"]; l == nil || l.Count != 18 || l.Min <= 0 {
 		t.Errorf("delivery is %+v", l)
 	}
+	if r.Main != "ack" { // nothing is in a loop: the first that there is
+		t.Errorf("the main latency is %s", r.Main)
+	}
 	if l := r.Latency["expect"]; l == nil || l.Count != 6 {
 		t.Errorf("expect is %+v", l)
 	}
