@@ -243,3 +243,33 @@ func TestMachineTooSmall(t *testing.T) {
 		t.Errorf("error is %v", err)
 	}
 }
+
+// What docs/load.md shows as YAML is understood: whole files, and single steps.
+func TestDocumentedScenarios(t *testing.T) {
+	text, err := os.ReadFile("../../../../docs/load.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, block := range strings.Split(string(text), "```yaml\n")[1:] {
+		block, _, _ = strings.Cut(block, "```")
+		if strings.HasPrefix(block, "- ") {
+			block = "steps:\n" + block
+		}
+		if _, err := ParsePlan([]byte(block), func(string) ([]byte, error) { return []byte("token\nx\n"), nil }); err != nil {
+			t.Errorf("%v in\n%s", err, block)
+		}
+		n++
+	}
+	if n < 2 {
+		t.Errorf("found %d blocks", n)
+	}
+	// Every key, step and name of a check is in the reference.
+	for _, names := range [][]string{planKeys, stepKinds, latencies} {
+		for _, name := range names {
+			if !strings.Contains(string(text), "`"+name) {
+				t.Errorf("docs/load.md lacks %s", name)
+			}
+		}
+	}
+}
