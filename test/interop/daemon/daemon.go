@@ -92,6 +92,12 @@ http {
 // HAProxy starts HAProxy with its defaults and usual timeouts in front of a server, and returns host:port.
 func HAProxy(t testing.TB, upstream string) string {
 	t.Helper()
+	return HAProxyBalancer(t, "server one "+upstream)
+}
+
+// HAProxyBalancer is HAProxy with the whole of its backend.
+func HAProxyBalancer(t testing.TB, backend string) string {
+	t.Helper()
 	path := kit.Need(t, "haproxy")
 	dir := t.TempDir()
 	config := fmt.Sprintf(`global
@@ -105,8 +111,8 @@ frontend web
 	bind unix@%s/sock
 	default_backend app
 backend app
-	server one %s
-`, dir, upstream)
+	%s
+`, dir, backend)
 	return run(t, dir, config, path, "-db", "-f")
 }
 
