@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"net/http"
+	"net/netip"
 	"net/textproto"
 	"net/url"
 	"strconv"
@@ -109,6 +110,25 @@ func (h *Handshake) Query() url.Values {
 // RemoteAddr returns the address of the other end of the TCP connection,
 // "host:port". Behind a proxy that is the proxy.
 func (h *Handshake) RemoteAddr() string { return h.remoteAddr }
+
+// RemoteIP returns the IP address of RemoteAddr, an IPv4 one as such also where the system says "::ffff:192.0.2.1". It is
+// the zero Addr, which is not valid, if there is none, as on a Unix socket.
+func (h *Handshake) RemoteIP() netip.Addr {
+	a, _ := netip.ParseAddrPort(h.remoteAddr) // the zero AddrPort if it fails
+	return a.Addr().Unmap()
+}
+
+// Cookie returns the first cookie with the name that the request carried, or [http.ErrNoCookie].
+func (h *Handshake) Cookie(name string) (*http.Cookie, error) {
+	r := http.Request{Header: http.Header{}}
+	_, lines, _ := strings.Cut(h.raw, "\n")
+	for line := range strings.SplitSeq(lines, "\n") {
+		if value, ok := strings.CutPrefix(line, "Cookie: "); ok {
+			r.Header["Cookie"] = append(r.Header["Cookie"], value)
+		}
+	}
+	return r.Cookie(name)
+}
 
 // Host returns the request's Host header.
 func (h *Handshake) Host() string { return h.host }

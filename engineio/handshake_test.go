@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"regexp"
 	"strings"
 	"testing"
@@ -189,7 +190,7 @@ func TestHandshakeDetails(t *testing.T) {
 	s := newServer(t, nil)
 	before := time.Now()
 	target := "/engine.io/?EIO=4&transport=polling&a=1&a=2&b=%20x&t=abc"
-	r := s.get(target, "Authorization: Bearer abc", "X-Two: one", "X-Two: two", "Origin: http://example.test", "User-Agent: test")
+	r := s.get(target, "Authorization: Bearer abc", "X-Two: one", "X-Two: two", "Cookie: a=b; who=me", "Cookie: two=2; who=not-me", "Origin: http://example.test", "User-Agent: test")
 	if r.status != 200 {
 		t.Fatal(r)
 	}
@@ -210,6 +211,18 @@ func TestHandshakeDetails(t *testing.T) {
 		if !strings.HasPrefix(h.RemoteAddr(), "127.0.0.1:") {
 			t.Errorf("RemoteAddr %q", h.RemoteAddr())
 		}
+		if ip := h.RemoteIP(); ip != netip.MustParseAddr("127.0.0.1") {
+			t.Errorf("RemoteIP %v", ip)
+		}
+		if c, err := h.Cookie("who"); err != nil || c.Value != "me" {
+			t.Errorf("Cookie: %v, %v", c, err)
+		}
+		if c, err := h.Cookie("two"); err != nil || c.Value != "2" {
+			t.Errorf("Cookie of the second header: %v, %v", c, err)
+		}
+		if c, err := h.Cookie("none"); err != http.ErrNoCookie {
+			t.Errorf("Cookie: %v, %v", c, err)
+		}
 		if h.Secure() || !h.CrossDomain() || h.Host() != "example.test" {
 			t.Errorf("Secure %v, CrossDomain %v, Host %q", h.Secure(), h.CrossDomain(), h.Host())
 		}
@@ -219,7 +232,7 @@ func TestHandshakeDetails(t *testing.T) {
 	}
 	check(s.nextPeer().Handshake(), target)
 	target = strings.Replace(target, "polling", "websocket", 1)
-	c := s.dialWS(target, "", "Authorization: Bearer abc", "X-Two: one", "X-Two: two", "Origin: http://example.test", "User-Agent: test")
+	c := s.dialWS(target, "", "Authorization: Bearer abc", "X-Two: one", "X-Two: two", "Cookie: a=b; who=me", "Cookie: two=2; who=not-me", "Origin: http://example.test", "User-Agent: test")
 	check(s.nextPeer().Handshake(), target)
 	c.close()
 	if s.poll().peer.Handshake().CrossDomain() {

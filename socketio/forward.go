@@ -2,6 +2,7 @@ package socketio
 
 import (
 	"context"
+	"iter"
 	"time"
 )
 
@@ -58,6 +59,12 @@ func (ns *Namespace) DisconnectSockets(closeConn bool) error { return ns.all().D
 
 // OnConnection is [Namespace.OnConnection] of "/".
 func (srv *Server) OnConnection(f func(*Socket)) Subscription { return srv.root.OnConnection(f) }
+
+// All is [Namespace.All] of "/".
+func (srv *Server) All() iter.Seq[*Socket] { return srv.root.All() }
+
+// RoomLen is [Namespace.RoomLen] of "/".
+func (srv *Server) RoomLen(room string) int { return srv.root.RoomLen(room) }
 
 // Use is [Namespace.Use] of "/".
 func (srv *Server) Use(m Middleware) Subscription { return srv.root.Use(m) }

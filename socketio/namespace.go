@@ -1,6 +1,7 @@
 package socketio
 
 import (
+	"iter"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -34,6 +35,7 @@ type Namespace struct {
 	offset     atomic.Uint64 // of the last event that can be recovered
 	outgoing   atomic.Bool   // a socket has, or had, listeners of OnAnyOutgoing
 	connect    hooks.List[func(*Socket)]
+	events     sharedHandlers
 	use        hooks.List[Middleware]
 	fromPeers  namedHooks // OnServerSide
 	peerEvents serial
@@ -80,6 +82,27 @@ func (ns *Namespace) Socket(id string) *Socket {
 		}
 	}
 	return nil
+}
+
+// All returns the sockets that are connected to this server, as they were when the iteration began; one that goes away
+// meanwhile is left out. No lock is held while the loop runs.
+func (ns *Namespace) All() iter.Seq[*Socket] {
+	return func(yield func(*Socket) bool) {
+		for _, s := range ns.connected() {
+			if s.Connected() && !yield(s) {
+				return
+			}
+		}
+	}
+}
+
+// RoomLen returns how many sockets of this server are in the room, in constant time.
+func (ns *Namespace) RoomLen(room string) int {
+	n := ns.index.live(room)
+	if ns.Socket(room) != nil {
+		n++ // the room that it has by its id is never in the index
+	}
+	return n
 }
 
 // Rooms returns the rooms that have sockets on this server, in no order, without those that sockets have by their id.

@@ -21,6 +21,7 @@ type Parent struct {
 
 	connect hooks.List[func(*Socket)]
 	use     hooks.List[Middleware]
+	events  sharedHandlers
 
 	mu       sync.Mutex
 	children []*Namespace

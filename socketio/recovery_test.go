@@ -332,7 +332,8 @@ func TestRecoveredSocket(t *testing.T) {
 			t.Errorf("the middleware ran %d times, want %d", ran, want)
 		}
 		for _, want := range []socketio.RoomEventKind{socketio.RoomLeft, socketio.RoomDeleted, socketio.RoomCreated, socketio.RoomJoined} {
-			if e := receive(t, events); e.Kind != want || e.Room != "room" {
+			away := want == socketio.RoomLeft || want == socketio.RoomJoined
+			if e := receive(t, events); e.Kind != want || e.Room != "room" || e.Away != away {
 				t.Errorf("room event %v, want %v", e, want)
 			}
 		}

@@ -242,7 +242,7 @@ func (h host) ServerSideEmit(p *adapter.Packet, answer func(*adapter.Packet)) {
 	})
 }
 
-func (h host) HasRoom(room string) bool { return h.ns.byID(room) != nil || h.ns.index.has(room) }
+func (h host) HasRoom(room string) bool { return h.ns.byID(room) != nil || h.ns.index.live(room) > 0 }
 
 func (h host) Rooms() []string { return h.ns.index.names() }
 

@@ -28,6 +28,9 @@ type RoomEvent struct {
 	Kind     RoomEventKind
 	Room     string
 	SocketID string // of RoomJoined and RoomLeft
+	// Away is set in a RoomLeft of a socket whose connection broke and whose client may come back to its session (see
+	// [RecoveryOptions]), and in the RoomJoined when it has. If it never does, no more is reported.
+	Away bool
 }
 
 // roomEvents carries room events from under the lock of a shard, where their order is known, to listeners, who may

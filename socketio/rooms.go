@@ -121,7 +121,7 @@ func (x *index) join(m *member, name string) {
 	r.add(m)
 	m.rooms = append(m.rooms, r)
 	if !m.away {
-		x.enter(r, m)
+		x.enter(r, m, false)
 	}
 }
 
@@ -132,7 +132,7 @@ func (x *index) leave(m *member, r *room) {
 	defer sh.mu.Unlock()
 	r.removeAt(r.find(m))
 	if !m.away {
-		x.exit(r, m)
+		x.exit(r, m, false)
 	}
 	if len(r.members) == 0 {
 		delete(sh.rooms, r.name)
@@ -149,31 +149,31 @@ func (x *index) setAway(m *member, away bool) {
 		sh := x.shard(r.name)
 		sh.mu.Lock()
 		if away {
-			x.exit(r, m)
+			x.exit(r, m, true)
 		} else {
-			x.enter(r, m)
+			x.enter(r, m, true)
 		}
 		sh.mu.Unlock()
 	}
 }
 
-// enter and exit keep count of those who are there; the shard is locked.
-func (x *index) enter(r *room, m *member) {
+// enter and exit keep count of those who are there; the shard is locked. Away says that m stays a member throughout.
+func (x *index) enter(r *room, m *member, away bool) {
 	r.live++
 	if x.events.active.Load() {
 		if r.live == 1 {
-			x.events.push(RoomEvent{RoomCreated, r.name, ""})
+			x.events.push(RoomEvent{Kind: RoomCreated, Room: r.name})
 		}
-		x.events.push(RoomEvent{RoomJoined, r.name, m.id})
+		x.events.push(RoomEvent{RoomJoined, r.name, m.id, away})
 	}
 }
 
-func (x *index) exit(r *room, m *member) {
+func (x *index) exit(r *room, m *member, away bool) {
 	r.live--
 	if x.events.active.Load() {
-		x.events.push(RoomEvent{RoomLeft, r.name, m.id})
+		x.events.push(RoomEvent{RoomLeft, r.name, m.id, away})
 		if r.live == 0 {
-			x.events.push(RoomEvent{RoomDeleted, r.name, ""})
+			x.events.push(RoomEvent{Kind: RoomDeleted, Room: r.name})
 		}
 	}
 }
@@ -189,13 +189,15 @@ func (x *index) appendMembers(dst []*member, name string) []*member {
 	return dst
 }
 
-// has reports whether anybody is in the room at present.
-func (x *index) has(name string) bool {
+// live returns how many are in the room at present.
+func (x *index) live(name string) int {
 	sh := x.shard(name)
 	sh.mu.RLock()
 	defer sh.mu.RUnlock()
-	r := sh.rooms[name]
-	return r != nil && r.live > 0
+	if r := sh.rooms[name]; r != nil {
+		return r.live
+	}
+	return 0
 }
 
 // names returns the rooms that somebody is in.

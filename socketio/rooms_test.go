@@ -53,16 +53,16 @@ func TestRoomsModel(t *testing.T) {
 		}
 		var got, want []RoomEvent
 		ns.OnRoom(func(e RoomEvent) { got = append(got, e) })
-		enter := func(room string, m *member) {
+		enter := func(room string, m *member, back bool) {
 			if live(room) == 1 {
-				want = append(want, RoomEvent{RoomCreated, room, ""})
+				want = append(want, RoomEvent{Kind: RoomCreated, Room: room})
 			}
-			want = append(want, RoomEvent{RoomJoined, room, m.id})
+			want = append(want, RoomEvent{RoomJoined, room, m.id, back})
 		}
-		exit := func(room string, m *member) {
-			want = append(want, RoomEvent{RoomLeft, room, m.id})
+		exit := func(room string, m *member, away bool) {
+			want = append(want, RoomEvent{RoomLeft, room, m.id, away})
 			if live(room) == 0 {
-				want = append(want, RoomEvent{RoomDeleted, room, ""})
+				want = append(want, RoomEvent{Kind: RoomDeleted, Room: room})
 			}
 		}
 		pick := func(t *rapid.T) *member { return rapid.SampledFrom(members).Draw(t, "member") }
@@ -78,6 +78,11 @@ func TestRoomsModel(t *testing.T) {
 				t.Fatalf("room events %v, want %v", got, want)
 			}
 			got, want = nil, nil
+			for _, room := range rooms {
+				if n := ns.RoomLen(room); n != live(room) { // none of these sockets is connected under its id
+					t.Fatalf("RoomLen(%q) is %d, want %d", room, n, live(room))
+				}
+			}
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"join": func(t *rapid.T) {
@@ -87,7 +92,7 @@ func TestRoomsModel(t *testing.T) {
 					if !gone[m] && name != m.id && !model[name][m] {
 						model[name][m] = true
 						if !away[m] {
-							enter(name, m)
+							enter(name, m, false)
 						}
 					}
 				}
@@ -99,7 +104,7 @@ func TestRoomsModel(t *testing.T) {
 					if !gone[m] && name != m.id && !model[name][m] {
 						model[name][m] = true
 						if !away[m] {
-							enter(name, m)
+							enter(name, m, false)
 						}
 					}
 				}
@@ -111,7 +116,7 @@ func TestRoomsModel(t *testing.T) {
 					if model[name][m] {
 						delete(model[name], m)
 						if !away[m] {
-							exit(name, m)
+							exit(name, m, false)
 						}
 					}
 				}
@@ -131,9 +136,9 @@ func TestRoomsModel(t *testing.T) {
 				for name, set := range model {
 					if set[m] {
 						if away[m] = is; is {
-							exit(name, m)
+							exit(name, m, true)
 						} else {
-							enter(name, m)
+							enter(name, m, true)
 						}
 					}
 				}
@@ -150,7 +155,7 @@ func TestRoomsModel(t *testing.T) {
 					if set[m] {
 						delete(set, m)
 						if !away[m] {
-							exit(name, m)
+							exit(name, m, false)
 						}
 					}
 				}

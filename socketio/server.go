@@ -31,6 +31,7 @@ type Server struct {
 	work   workers
 
 	newNamespace hooks.List[func(*Namespace)]
+	onClose      hooks.List[func()]
 	closing      atomic.Bool
 	aborted      atomic.Bool // by Close: events that are queued are not handled any more
 
@@ -116,6 +117,10 @@ func (srv *Server) addParent(p *Parent) *Parent {
 
 // OnNewNamespace is called with every namespace that is made from now on.
 func (srv *Server) OnNewNamespace(f func(*Namespace)) Subscription { return srv.newNamespace.Add(f) }
+
+// OnClose calls f when the server closes: after clients were disconnected, and before the adapters are closed, so that
+// other servers can still be told something.
+func (srv *Server) OnClose(f func()) Subscription { return srv.onClose.Add(f) }
 
 // create returns the namespace with the name, and makes it if it is not there.
 func (srv *Server) create(name string, parent *Parent) *Namespace {
@@ -322,6 +327,11 @@ func (srv *Server) release() {
 	srv.work.stop()
 	if srv.store != nil {
 		srv.store.close()
+	}
+	for _, f := range srv.onClose.Snapshot() {
+		if err := protect(func() error { (*f)(); return nil }); err != nil {
+			srv.failed(nil, "OnClose", err)
+		}
 	}
 	for _, ns := range srv.allNamespaces() {
 		ns.detach()

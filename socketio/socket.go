@@ -215,7 +215,8 @@ func (s *Socket) Rooms() []string {
 	return x.lastRooms
 }
 
-// On adds a listener for an event. Listeners of the same event run in the order in which they were added.
+// On adds a listener for an event. Listeners of the same event run in the order in which they were added, after those of
+// [Namespace.On].
 func (s *Socket) On(name string, h Handler) Subscription { return s.on(name, h, false) }
 
 // Once adds a listener that is removed when the event first comes.
@@ -355,6 +356,7 @@ func (s *Socket) handle(m *Message) (ran int) {
 			}
 		}
 	}
+	ran += s.handleShared(m)
 	var few [4]Handler
 	s.mu.Lock()
 	handlers := s.listeners.take(few[:0], m.Event())
