@@ -69,7 +69,7 @@ var clientScenarios = []clientScenario{
 }
 
 var clientLines = []line{
-	{"client-connect", "Memory of an idle WebSocket client", "KB", func(r *load.Result) float64 { return r.RSSCollected / 1000 }, &budget{"node", 0.5}},
+	{"client-connect", "Memory of an idle WebSocket client", "KB", func(r *load.Result) float64 { return r.RSSCollected / 1000 }, &budget{"", 10}},
 	{"client-echo1", "CPU for an echo with acknowledgement, 1 in flight on each of 100 clients", "µs", cpuMicros, &budget{"node", 0.75}},
 	{"client-echo16", "the same, 16 in flight on each of 50", "µs", cpuMicros, &budget{"node", 0.5}},
 	{"client-connect", "CPU for a WebSocket connect", "µs", cpuMicros, &budget{"node", 0.75}},
