@@ -164,24 +164,17 @@ func splitAddress(address string) (host string, port int, err error) {
 
 // await waits until the server is ready.
 func (s *Server) await(failures <-chan error) error {
-	ready := make(chan bool, 1)
-	go func() { ready <- s.nats.ReadyForConnections(startTimeout) }()
-	select {
-	case err := <-failures:
-		s.nats.Shutdown()
-		<-ready
-		return err
-	case ok := <-ready:
-		if ok {
+	for end := time.Now().Add(startTimeout); time.Now().Before(end); {
+		if s.nats.ReadyForConnections(20 * time.Millisecond) {
 			return nil
 		}
 		select {
 		case err := <-failures:
 			return err
 		default:
-			return errors.New("embedded: the server did not become ready")
 		}
 	}
+	return errors.New("embedded: the server did not become ready")
 }
 
 // literal returns the peers that need no looking up.

@@ -1,7 +1,10 @@
 package embedded_test
 
 import (
+	"io"
 	"log/slog"
+	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -84,4 +87,112 @@ func TestConformance(t *testing.T) {
 		}
 		return factories
 	})
+}
+
+// count returns how many servers an adapter knows of.
+func count(t testing.TB, a adapter.Adapter) int {
+	t.Helper()
+	n, err := a.Servers(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// A host takes part and does nothing.
+type host struct{ adapter.Host }
+
+func (host) Namespace() string { return "/" }
+
+func join(t testing.TB, s *embedded.Server) adapter.Adapter {
+	t.Helper()
+	a := open(t, s).Adapter()(host{})
+	t.Cleanup(func() { _ = a.Close() })
+	return a
+}
+
+// Servers leave and come back, at the same address or at another, and those that are left go on.
+func TestComingAndGoing(t *testing.T) {
+	nodes := mesh(t, 3)
+	var adapters []adapter.Adapter
+	for _, s := range nodes {
+		adapters = append(adapters, join(t, s))
+	}
+	for _, a := range adapters {
+		eventually(t, "all three", func() bool { return count(t, a) == 3 })
+	}
+	// The one that the others were told of.
+	address := nodes[0].Addr().String()
+	_ = nodes[0].Close()
+	for _, i := range []int{1, 2} {
+		eventually(t, "that it is gone", func() bool { return nodes[i].Peers() == 1 && count(t, adapters[i]) == 2 })
+	}
+	// Nobody tells it of the others: they look for it.
+	back := join(t, start(t, embedded.Options{Listen: address}))
+	eventually(t, "that it is back", func() bool { return count(t, back) == 3 && count(t, adapters[1]) == 3 })
+	// Another one comes by way of one of them, and meets all.
+	fourth := start(t, embedded.Options{Peers: []string{nodes[2].Addr().String()}})
+	eventually(t, "the fourth", func() bool { return fourth.Peers() == 3 })
+	a := join(t, fourth)
+	eventually(t, "all four", func() bool { return count(t, a) == 4 })
+}
+
+// A name is as good as a list; a server may have itself in it.
+func TestNames(t *testing.T) {
+	first := start(t, embedded.Options{})
+	_, port, _ := net.SplitHostPort(first.Addr().String())
+	second := start(t, embedded.Options{Peers: []string{net.JoinHostPort("localhost", port)}})
+	eventually(t, "the mesh", func() bool { return first.Peers() == 1 && second.Peers() == 1 })
+	_, port, _ = net.SplitHostPort(second.Addr().String())
+	address := second.Addr().String()
+	_ = second.Close()
+	third := start(t, embedded.Options{Listen: address, Peers: []string{first.Addr().String(), address, "localhost:" + port}})
+	eventually(t, "the mesh", func() bool { return first.Peers() == 1 && third.Peers() == 1 })
+}
+
+// Who does not have the secret gets nowhere, and neither does another cluster.
+func TestStrangers(t *testing.T) {
+	nodes := mesh(t, 2)
+	peers := []string{nodes[0].Addr().String()}
+	stranger := start(t, embedded.Options{Peers: peers, Secret: []byte("another one, as long")})
+	other := start(t, embedded.Options{Peers: peers, Name: "other"})
+	// A third one is let in meanwhile.
+	third := start(t, embedded.Options{Peers: peers})
+	eventually(t, "the mesh", func() bool { return third.Peers() == 2 && nodes[1].Peers() == 2 })
+	conn, err := net.Dial("tcp", peers[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	// Nor does who speaks without encryption.
+	if _, err := conn.Write([]byte("CONNECT {\"cluster\":\"sockeye\"}\r\nPING\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.SetReadDeadline(time.Now().Add(patience))
+	got, _ := io.ReadAll(conn)
+	if strings.Contains(string(got), "PONG") {
+		t.Errorf("a stranger is answered %q", got)
+	}
+	if stranger.Peers() != 0 || other.Peers() != 0 || nodes[0].Peers() != 2 {
+		t.Errorf("peers: %d of the stranger, %d of the other cluster, %d", stranger.Peers(), other.Peers(), nodes[0].Peers())
+	}
+}
+
+func TestOptions(t *testing.T) {
+	taken := start(t, embedded.Options{})
+	for name, o := range map[string]embedded.Options{
+		"short secret": {Secret: []byte("short")},
+		"no port":      {Secret: secret, Listen: "127.0.0.1"},
+		"port taken":   {Secret: secret, Listen: taken.Addr().String()},
+		"peer":         {Secret: secret, Listen: "127.0.0.1:0", Peers: []string{"nats://a:1"}},
+		"peer's port":  {Secret: secret, Listen: "127.0.0.1:0", Peers: []string{"a:0"}},
+		"advertised":   {Secret: secret, Listen: "127.0.0.1:0", Advertise: "a"},
+		"payload":      {Secret: secret, Listen: "127.0.0.1:0", MaxPayload: 5},
+	} {
+		o.Logger = slog.New(slog.DiscardHandler)
+		if s, err := embedded.Start(o); err == nil {
+			_ = s.Close()
+			t.Errorf("%s: no error", name)
+		}
+	}
 }
