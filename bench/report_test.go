@@ -116,7 +116,7 @@ func TestTablesAreTables(t *testing.T) {
 
 func TestPageNamesNoMachine(t *testing.T) {
 	rep := newReport(sample(time.Microsecond))
-	if strings.Contains(rep.markdown(), "Go client") {
+	if strings.Contains(rep.markdown(), "## The Go client") {
 		t.Error("a page without clients speaks of them")
 	}
 	o, m, programs, _ := sample(time.Microsecond)
