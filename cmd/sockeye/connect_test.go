@@ -42,6 +42,7 @@ func openConsole(t *testing.T, cmd *exec.Cmd) *console {
 		cmd.Process.Kill()
 		tty.Close()
 		<-c.end
+		cmd.Wait() // again, mostly
 	})
 	return c
 }

@@ -73,6 +73,7 @@ func (c *emitCommand) Run(s streams, in stdin) error {
 	}
 	defer cl.Close()
 	sock := cl.Of(t.namespace)
+	t.report(cl, s.err, true)
 	if err := t.dial(ctx, sock, c.Timeout); err != nil {
 		return err
 	}

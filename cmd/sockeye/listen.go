@@ -84,13 +84,12 @@ func (c *listenCommand) Run(s streams, g *globals) error {
 	sock := cl.Of(t.namespace)
 	l.Attach(sock)
 	if !c.Quiet {
-		t.report(cl, s.err)
+		t.report(cl, s.err, false)
 	}
 	if err := t.dial(ctx, sock, c.Timeout); err != nil {
-		if ctx.Err() != nil {
-			return errors.New("interrupted")
+		if ctx.Err() == nil {
+			return err
 		}
-		return err
 	}
 	err = l.Wait(ctx, sock)
 	cl.Close()
@@ -105,8 +104,8 @@ func (c *listenCommand) Run(s streams, g *globals) error {
 	return t.secrets.Error(err)
 }
 
-// report writes what happens to a connection that stood once.
-func (t *target) report(c *client.Client, w io.Writer) {
+// report writes what happens to a connection that stood once. That it stands goes without saying if it is to be brief.
+func (t *target) report(c *client.Client, w io.Writer, brief bool) {
 	var mu sync.Mutex
 	stood := false
 	c.OnState(func(ch client.Change) {
@@ -122,6 +121,9 @@ func (t *target) report(c *client.Client, w io.Writer) {
 		switch {
 		case ch.To == client.Connected && !stood:
 			stood = true
+			if brief {
+				return
+			}
 			fmt.Fprintf(w, "sockeye: connected to %s, namespace %s, over %s\n", t.url.Host, show.Namespace(t.namespace), c.Transport())
 		case ch.To == client.Connected:
 			fmt.Fprintf(w, "sockeye: connected again over %s\n", c.Transport())
