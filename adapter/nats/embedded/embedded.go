@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -185,7 +186,13 @@ func (s *Server) literal() []*url.URL {
 			routes = append(routes, route(p.host, p.port))
 		}
 	}
-	return routes
+	return tidy(routes)
+}
+
+// tidy sorts addresses and removes what is there twice. The NATS server sorts lists itself, while it reads them.
+func tidy(routes []*url.URL) []*url.URL {
+	slices.SortFunc(routes, func(a, b *url.URL) int { return strings.Compare(a.String(), b.String()) })
+	return slices.CompactFunc(routes, func(a, b *url.URL) bool { return a.Host == b.Host })
 }
 
 func (s *Server) named() bool {
@@ -223,15 +230,11 @@ func (s *Server) follow() {
 				routes = append(routes, route(a, p.port))
 			}
 		}
+		routes = tidy(routes)
 		var names []string
-		routes = slices.DeleteFunc(routes, func(u *url.URL) bool {
-			if slices.Contains(names, u.Host) {
-				return true
-			}
+		for _, u := range routes {
 			names = append(names, u.Host)
-			return false
-		})
-		slices.Sort(names)
+		}
 		if !slices.Equal(names, current) {
 			if err := s.nats.ReloadOptions(s.make(routes)); err != nil {
 				s.log.Warn("embedded: cannot change the list of servers", "error", err)
