@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/sockeye-io/sockeye/event"
@@ -72,25 +73,54 @@ func (s *Socket) failSent(err error) {
 	}
 }
 
-func (s *Socket) emitWithAck(ctx context.Context, opts emitOptions, name string, args []any) (*Ack, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
+// A Pending is an acknowledgement that is to come, made by [Socket.EmitForAck]. Its methods are safe for concurrent use.
+type Pending struct {
+	s       *Socket
+	o       *outgoing
+	timeout time.Duration // given to Timeout
+	bounded bool          // Wait is bounded even if its context is not
+	began   time.Time
+
+	mu   sync.Mutex // while somebody waits
+	done bool
+	ack  *Ack
+	err  error
+}
+
+// Wait waits for the acknowledgement as [Socket.EmitWithAck] does: until ctx is done or, if it has no deadline, until
+// Options.AckTimeout or what was given to Timeout has passed since the event was emitted. If it returns without the
+// acknowledgement, an event that has not been sent is not sent any more. Further calls return the same.
+func (p *Pending) Wait(ctx context.Context) (*Ack, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.done {
+		p.ack, p.err = p.wait(ctx)
+		p.done = true
 	}
-	c := s.client
-	o := &outgoing{name: name, w: &ackWaiter{ch: make(chan ackResult, 1)}}
-	if err := s.emit(o, opts, args); err != nil {
-		return nil, err
-	}
+	return p.ack, p.err
+}
+
+func (p *Pending) wait(ctx context.Context) (*Ack, error) {
+	s, o := p.s, p.o
 	var timeout <-chan time.Time
-	if d := opts.timeout; opts.volatile || c.opts.Retries == 0 {
+	if p.bounded {
+		d := p.timeout
 		if _, ok := ctx.Deadline(); d <= 0 && !ok {
-			d = c.opts.AckTimeout
+			d = s.client.opts.AckTimeout
 		}
 		if d > 0 {
+			if !p.began.IsZero() {
+				d -= time.Since(p.began)
+			}
 			timer := time.NewTimer(d)
 			defer timer.Stop()
 			timeout = timer.C
 		}
+	}
+	select {
+	case r := <-o.w.ch: // has come, even if the time is up
+		return r.ack, r.err
+	default:
 	}
 	var err error
 	select {
@@ -101,6 +131,7 @@ func (s *Socket) emitWithAck(ctx context.Context, opts emitOptions, name string,
 	case <-timeout:
 		err = context.DeadlineExceeded
 	}
+	c := s.client
 	c.mu.Lock()
 	if s.forgetAck(o) {
 		s.buffer.remove(o)
@@ -112,7 +143,24 @@ func (s *Socket) emitWithAck(ctx context.Context, opts emitOptions, name string,
 	}
 	c.mu.Unlock()
 	if errors.Is(err, context.DeadlineExceeded) {
-		return nil, &AckTimeoutError{Event: name, Err: context.DeadlineExceeded}
+		return nil, &AckTimeoutError{Event: o.name, Err: context.DeadlineExceeded}
 	}
 	return nil, err
+}
+
+func (s *Socket) emitForAck(p *Pending, opts emitOptions, name string, args []any) error {
+	p.s, p.o = s, &outgoing{name: name, w: &ackWaiter{ch: make(chan ackResult, 1)}}
+	p.timeout, p.bounded = opts.timeout, opts.volatile || s.client.opts.Retries == 0
+	return s.emit(p.o, opts, args)
+}
+
+func (s *Socket) emitWithAck(ctx context.Context, opts emitOptions, name string, args []any) (*Ack, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	var p Pending
+	if err := s.emitForAck(&p, opts, name, args); err != nil {
+		return nil, err
+	}
+	return p.wait(ctx)
 }

@@ -122,6 +122,71 @@ func TestAcksAndTheEndOfTheConnection(t *testing.T) {
 	})
 }
 
+func TestPendingAcks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, f, conn := connected(t, &Options{AckTimeout: 10 * time.Second})
+		emit := func(name string) *Pending {
+			p, err := s.EmitForAck(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p
+		}
+		a, b, c := emit("a"), emit("b"), emit("c")
+		conn.expect(`20["a"]`, `21["b"]`, `22["c"]`)
+		conn.deliver(`31["for b"]`, `30["for a"]`)
+		for p, want := range map[*Pending]string{a: "for a", b: "for b"} {
+			for range 2 { // the second call gets the same
+				ack, err := p.Wait(t.Context())
+				var text string
+				if err != nil || ack.Bind(&text) != nil || text != want {
+					t.Errorf("acknowledgement is %q: %v", text, err)
+				}
+			}
+		}
+
+		// The time runs from when the event was emitted.
+		time.Sleep(9 * time.Second)
+		began := time.Now()
+		if _, err := c.Wait(t.Context()); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Second {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		// What has come is not lost to who looks late.
+		late := emit("late")
+		conn.deliver(`33["ok"]`)
+		time.Sleep(time.Minute)
+		if _, err := late.Wait(t.Context()); err != nil {
+			t.Error(err)
+		}
+
+		lost := emit("lost")
+		conn.lose()
+		kept, dropped := emit("kept"), emit("dropped")
+		if _, err := lost.Wait(t.Context()); err != ErrDisconnected {
+			t.Errorf("error is %v", err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := dropped.Wait(ctx); err != context.Canceled {
+			t.Errorf("error is %v", err)
+		}
+		time.Sleep(2 * time.Second)
+		conn = f.open()
+		conn.deliver(`0{"sid":"a"}`)
+		conn.expect(`0`, `25["kept"]`)
+		conn.deliver(`35[]`)
+		if _, err := kept.Wait(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if s.acks != nil {
+			t.Error("acknowledgements are still expected")
+		}
+		if p, err := s.EmitForAck("connect"); p != nil || !errors.Is(err, ErrReservedEvent) {
+			t.Errorf("a reserved event gives %v, %v", p, err)
+		}
+	})
+}
+
 func TestTooManyAcks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _, _ := connected(t, &Options{MaxPendingAcks: 1})

@@ -23,6 +23,13 @@ func (s *Socket) EmitWithAck(ctx context.Context, name string, args ...any) (*Ac
 	return Emitter{s: s}.EmitWithAck(ctx, name, args...)
 }
 
+// EmitForAck is EmitWithAck without the waiting, which is done by [Pending.Wait], or by nobody: then the acknowledgement
+// is expected until it comes or the connection is lost. It is for many events under way at a time: what one goroutine
+// emits is sent in that order.
+func (s *Socket) EmitForAck(name string, args ...any) (*Pending, error) {
+	return Emitter{s: s}.EmitForAck(name, args...)
+}
+
 // Send is Emit of the event "message".
 func (s *Socket) Send(args ...any) error { return Emitter{s: s}.Send(args...) }
 
@@ -58,6 +65,15 @@ func (e Emitter) Emit(name string, args ...any) error {
 // EmitWithAck is [Socket.EmitWithAck]. A volatile event that is lost fails at once with [ErrDisconnected].
 func (e Emitter) EmitWithAck(ctx context.Context, name string, args ...any) (*Ack, error) {
 	return e.s.emitWithAck(ctx, e.o, name, args)
+}
+
+// EmitForAck is [Socket.EmitForAck].
+func (e Emitter) EmitForAck(name string, args ...any) (*Pending, error) {
+	p := &Pending{began: time.Now()}
+	if err := e.s.emitForAck(p, e.o, name, args); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // Send is [Socket.Send].
