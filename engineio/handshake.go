@@ -36,7 +36,8 @@ var connectionHeaders = map[string]bool{
 	"Te":                       true,
 }
 
-func newHandshake(r *http.Request) Handshake {
+func newHandshake(q *request) Handshake {
+	r := q.Request
 	uri := r.RequestURI
 	if uri == "" {
 		uri = r.URL.RequestURI()
@@ -65,7 +66,7 @@ func newHandshake(r *http.Request) Handshake {
 		remoteAddr: strings.Clone(r.RemoteAddr),
 		host:       strings.Clone(r.Host),
 		time:       time.Now(),
-		secure:     r.TLS != nil,
+		secure:     q.secure,
 	}
 }
 
@@ -108,7 +109,9 @@ func (h *Handshake) Query() url.Values {
 }
 
 // RemoteAddr returns the address of the other end of the TCP connection,
-// "host:port". Behind a proxy that is the proxy.
+// "host:port". Behind a proxy that is the proxy, unless it is one of
+// Options.TrustedProxies: then it is the client as the proxy says, with port 0
+// if it does not say the port.
 func (h *Handshake) RemoteAddr() string { return h.remoteAddr }
 
 // RemoteIP returns the IP address of RemoteAddr, an IPv4 one as such also where the system says "::ffff:192.0.2.1". It is
@@ -130,13 +133,15 @@ func (h *Handshake) Cookie(name string) (*http.Cookie, error) {
 	return r.Cookie(name)
 }
 
-// Host returns the request's Host header.
+// Host returns the request's Host header, or the host that a trusted proxy was
+// asked for.
 func (h *Handshake) Host() string { return h.host }
 
 // Time returns when the request arrived.
 func (h *Handshake) Time() time.Time { return h.time }
 
-// Secure reports whether the request came over TLS that this server ended.
+// Secure reports whether the request came over TLS that this server ended, or,
+// as a trusted proxy says, that proxy.
 func (h *Handshake) Secure() bool { return h.secure }
 
 // CrossDomain reports whether the request carried an Origin header, which is

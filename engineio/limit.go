@@ -7,8 +7,9 @@ import (
 )
 
 // HandshakeLimit bounds how fast one address may open sessions. Loopback and
-// private addresses are exempt: behind a proxy every client has the proxy's
-// address, and a limit per proxy would be a limit for all.
+// private addresses are exempt: behind a proxy that Options.TrustedProxies does
+// not name every client has the proxy's address, and a limit per proxy would be
+// a limit for all.
 type HandshakeLimit struct {
 	// PerSecond is the sustained rate for one address (an IPv6 /64 counts as
 	// one). Zero means 100; negative means no limit.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -93,6 +94,19 @@ type Options struct {
 	MaxSessions int
 	// Handshakes bounds how fast one address may open sessions.
 	Handshakes HandshakeLimit
+
+	// TrustedProxies are the networks of the proxies in front of the server.
+	// Requests that come from one of them are taken for those of the client that
+	// the proxy names: X-Forwarded-For decides Handshake.RemoteAddr and RemoteIP,
+	// the address that Handshakes limits, and RemoteAddr and Host of the request
+	// that functions of these options see; X-Forwarded-Proto decides Handshake.Secure;
+	// X-Forwarded-Host decides the host that origins are compared with. If none
+	// of the three is there, Forwarded (RFC 7239) does. Of several addresses it
+	// is the rightmost that is not itself a trusted proxy's. Each of these
+	// proxies must set or remove these headers: what it passes on unseen, clients
+	// choose. The zero Prefix stands for peers without an IP address, as on a
+	// Unix socket. Empty: nobody is trusted, and these headers mean nothing.
+	TrustedProxies []netip.Prefix
 
 	// GenerateID makes session ids. Nil makes 20 random characters. An id must
 	// be unique, unguessable and of [A-Za-z0-9_-].
@@ -190,6 +204,11 @@ func (o *Options) validate() error {
 	}
 	if o.MaxPayload < 0 || o.MaxPollPackets < 0 || o.StreamMaxBytes < 0 {
 		return fmt.Errorf("engineio: MaxPayload, MaxPollPackets and StreamMaxBytes must not be negative")
+	}
+	for _, p := range o.TrustedProxies {
+		if !p.IsValid() && p != (netip.Prefix{}) {
+			return fmt.Errorf("engineio: Options.TrustedProxies has %v, which is no network", p)
+		}
 	}
 	if o.Cookie != nil {
 		probe := *o.Cookie

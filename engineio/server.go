@@ -24,6 +24,7 @@ type Server struct {
 	count   atomic.Int64
 	stopped atomic.Bool // refuse handshakes
 	limiter limiter
+	proxies proxyList
 	flusher flusher
 	eof     eofWatch
 	stats   counters
@@ -68,6 +69,9 @@ func NewServer(opts *Options, accept func(*Session) Receiver) *Server {
 	}
 	srv := &Server{opts: o, accept: accept}
 	srv.limiter.HandshakeLimit = o.Handshakes
+	if len(o.TrustedProxies) > 0 {
+		srv.proxies = proxyList(o.TrustedProxies).cleaned()
+	}
 	srv.flusher.limit = runtime.GOMAXPROCS(0)
 	for i := range srv.shards {
 		srv.shards[i].sessions = make(map[string]*Session)
@@ -94,6 +98,8 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q := request{Request: r, query: parseQuery(r.URL.RawQuery), upgrade: isWebSocketUpgrade(r)}
+	srv.proxies.resolve(&q)
+	r = q.Request // in which the client's address and host are, from here on
 	if srv.foreign(w, &q) {
 		return
 	}
@@ -214,7 +220,7 @@ func (srv *Server) open(q *request, t transport, attach func(*Session)) (*Sessio
 	s := &Session{
 		server:    srv,
 		id:        id,
-		handshake: newHandshake(q.Request),
+		handshake: newHandshake(q),
 		interval:  srv.grantInterval(q.query),
 		transport: t,
 	}

@@ -16,6 +16,7 @@ type request struct {
 	query     url.Values
 	transport string
 	upgrade   bool // asks for a WebSocket
+	secure    bool // came over TLS, as far as is known
 }
 
 // refusal is an answer that keeps a request from reaching a session.
