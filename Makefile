@@ -2,7 +2,7 @@
 
 # The modules of go.work. A pattern below another module's folder leaves that
 # module out, so each is named.
-MODULES := . ./adapter/nats ./adapter/redis ./bench ./cmd/sockeye ./examples ./test/interop ./web/bundle
+MODULES := . ./adapter/nats ./adapter/postgres ./adapter/redis ./bench ./cmd/sockeye ./examples ./test/interop ./web/bundle
 PACKAGES := $(addsuffix /...,$(MODULES))
 
 GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0
