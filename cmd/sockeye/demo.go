@@ -14,10 +14,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sockeye-io/sockeye/adapter"
 	"github.com/sockeye-io/sockeye/cmd/sockeye/internal/chat"
 	"github.com/sockeye-io/sockeye/cmd/sockeye/internal/lab"
 	"github.com/sockeye-io/sockeye/engineio"
 	"github.com/sockeye-io/sockeye/event"
+	"github.com/sockeye-io/sockeye/peers"
 	"github.com/sockeye-io/sockeye/socketio"
 	"github.com/sockeye-io/sockeye/web"
 	"github.com/sockeye-io/sockeye/web/demo"
@@ -27,6 +29,10 @@ type demoOptions struct {
 	path    string
 	origins []string
 	log     *slog.Logger
+
+	// In a cluster:
+	adapter adapter.Factory
+	peers   *peers.Peers
 }
 
 // demoServer is what "sockeye serve" serves: the pages, the chat, the lab, and some numbers about itself.
@@ -60,12 +66,20 @@ func newDemo(o demoOptions) (*demoServer, error) {
 		Engine:   engineio.Options{Path: o.path, MaxSessions: 2000, MaxPayload: 100_000},
 		Recovery: &socketio.RecoveryOptions{MaxDisconnection: 30 * time.Second, RunMiddlewares: true},
 		Logger:   o.log,
+		Adapter:  o.adapter,
+	}
+	labOpts := lab.Options{Logger: o.log, Count: func(n int) { d.events.Add(int64(n)) }}
+	if o.peers != nil {
+		o.peers.Configure(&opts.Engine)
+		// Visits of the lab are named like sessions, so that their requests find the server, too.
+		labOpts.NewID = func() (string, error) { return o.peers.GenerateID(nil) }
+		labOpts.Foreign = o.peers.Foreign
 	}
 	if len(o.origins) > 0 {
 		opts.Engine.CORS = &engineio.CORS{Origins: o.origins}
 	}
 	var err error
-	if d.lab, err = lab.New(lab.Options{Logger: o.log, Count: func(n int) { d.events.Add(int64(n)) }}); err != nil {
+	if d.lab, err = lab.New(labOpts); err != nil {
 		return nil, err
 	}
 	d.io = socketio.NewServer(opts)
@@ -79,6 +93,11 @@ func newDemo(o demoOptions) (*demoServer, error) {
 		})
 	}
 	d.chat = chat.New(d.io.Of("/chat"), chat.Limits{}, o.log, "lobby", "help", "random")
+	if o.peers != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), meetTime)
+		d.chat.Replicate(ctx, d.io.Of("/chat"))
+		cancel()
+	}
 	d.lab.Control(d.io.Of("/lab"))
 
 	d.mux.Handle(o.path, d.io)
@@ -120,7 +139,7 @@ func (d *demoServer) tell() {
 				})
 			}
 			for _, ns := range []string{"/", "/lab"} {
-				_ = numbersEvent.Emit(d.io.Of(ns).Volatile(), n)
+				_ = numbersEvent.Emit(d.io.Of(ns).Local().Volatile(), n)
 			}
 		}
 	}
@@ -128,6 +147,7 @@ func (d *demoServer) tell() {
 
 // shutdown lets clients go, spread over the time of ctx.
 func (d *demoServer) shutdown(ctx context.Context) error {
+	d.chat.Leave()
 	err := d.io.Shutdown(ctx)
 	return errors.Join(err, d.release())
 }

@@ -19,6 +19,8 @@ type serveCommand struct {
 	Path string   `default:"/socket.io/" help:"The path of the Socket.IO server."`
 	Cors []string `placeholder:"ORIGIN" help:"Origins whose pages may connect, such as https://example.com; * for all. May be given more than once."`
 	Log  string   `default:"warn" enum:"debug,info,warn,error" help:"How much to log: debug, info, warn or error."`
+
+	clusterFlags `embed:"" group:"Several servers that act as one:"`
 }
 
 // Help is shown below the flags.
@@ -30,6 +32,8 @@ func (*serveCommand) Help() string {
   sockeye serve --addr :0                         on any free port
   sockeye serve --cors https://app.example.com    for pages of that origin, too
   sockeye serve --path /realtime/ --log debug     another path, and everything logged
+  sockeye serve --cluster nats://10.0.0.1:6222,nats://10.0.0.2:6222
+                                                  one of several servers, behind any balancer
 
 Stop it with Ctrl+C: clients are let go, and the command ends within two seconds. Twice ends it at once.`
 }
@@ -64,7 +68,19 @@ func (c *serveCommand) serve(ctx context.Context, s streams) error {
 	if err != nil {
 		return explainListen(c.Addr, err)
 	}
-	d, err := newDemo(demoOptions{path: path, origins: c.Cors, log: log})
+	opts := demoOptions{path: path, origins: c.Cors, log: log}
+	clusterText := ""
+	if c.wanted() {
+		m, err := c.join(ctx, ln.Addr(), log)
+		if err != nil {
+			ln.Close()
+			return err
+		}
+		defer m.leave()
+		opts.adapter, opts.peers = m.broker.Adapter(), m.peers
+		clusterText = m.text()
+	}
+	d, err := newDemo(opts)
 	if err != nil {
 		ln.Close()
 		return err
@@ -76,7 +92,7 @@ func (c *serveCommand) serve(ctx context.Context, s streams) error {
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
-	fmt.Fprint(s.out, startText(ln.Addr(), path))
+	fmt.Fprint(s.out, startText(ln.Addr(), path, clusterText))
 
 	select {
 	case err := <-served:
@@ -101,7 +117,7 @@ func (c *serveCommand) serve(ctx context.Context, s streams) error {
 }
 
 // startText tells where to go.
-func startText(addr net.Addr, path string) string {
+func startText(addr net.Addr, path, cluster string) string {
 	var b strings.Builder
 	b.WriteString("Sockeye is running.\n\n")
 	hosts, everywhere := reachableAs(addr)
@@ -114,6 +130,7 @@ func startText(addr net.Addr, path string) string {
 		fmt.Fprintf(&b, "  http://%s%s\n", net.JoinHostPort(host, fmt.Sprint(port)), label)
 	}
 	fmt.Fprintf(&b, "\n  Chat            /chat\n  Transport lab   /lab\n  Socket.IO       %s\n\n", path)
+	b.WriteString(cluster)
 	if everywhere {
 		b.WriteString("Everybody who reaches this machine can take part.\n")
 	}

@@ -252,15 +252,15 @@ func TestSignalStopsIt(t *testing.T) {
 }
 
 func TestStartText(t *testing.T) {
-	local := startText(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 3000}, "/socket.io/")
+	local := startText(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 3000}, "/socket.io/", "")
 	if !strings.Contains(local, "http://localhost:3000\n") || strings.Contains(local, "Everybody") {
 		t.Errorf("for this machine only:\n%s", local)
 	}
-	open := startText(&net.TCPAddr{IP: net.IPv6unspecified, Port: 8080}, "/x/")
+	open := startText(&net.TCPAddr{IP: net.IPv6unspecified, Port: 8080}, "/x/", "")
 	if !strings.Contains(open, "http://localhost:8080\n") || !strings.Contains(open, "Everybody") || !strings.Contains(open, "/x/") {
 		t.Errorf("for everybody:\n%s", open)
 	}
-	one := startText(&net.TCPAddr{IP: net.ParseIP("fd00::1"), Port: 80}, "/x/")
+	one := startText(&net.TCPAddr{IP: net.ParseIP("fd00::1"), Port: 80}, "/x/", "")
 	if !strings.Contains(one, "http://[fd00::1]:80\n") {
 		t.Errorf("for one address:\n%s", one)
 	}

@@ -56,6 +56,8 @@ type Chat struct {
 	hub  *hub
 	boot string
 	log  *slog.Logger
+
+	stop, stopped chan struct{} // of Replicate
 }
 
 // New starts a chat on a namespace. The rooms named are there from the start and never go away.
@@ -76,7 +78,13 @@ func New(ns *socketio.Namespace, limits Limits, log *slog.Logger, rooms ...strin
 func (c *Chat) People() int { return c.hub.people() }
 
 // Close forgets everybody. The sockets are the server's to close.
-func (c *Chat) Close() { c.hub.close() }
+func (c *Chat) Close() {
+	if c.stop != nil {
+		close(c.stop)
+		<-c.stopped
+	}
+	c.hub.close()
+}
 
 func (c *Chat) connected(s *socketio.Socket) {
 	id := s.ID()
@@ -114,14 +122,15 @@ func (c *Chat) connected(s *socketio.Socket) {
 	_ = roomsEvent.Emit(s, c.hub.list())
 }
 
-// namespaceOutlet sends what the hub says. A socket that went away meanwhile is no error here.
+// namespaceOutlet sends what the hub says to the visitors of this server; those of others are told by theirs. A socket
+// that went away meanwhile is no error here.
 type namespaceOutlet struct{ ns *socketio.Namespace }
 
-func (o namespaceOutlet) enter(id, room string) { _ = o.ns.To(id).Join(room) }
-func (o namespaceOutlet) exit(id, room string)  { _ = o.ns.To(id).Leave(room) }
+func (o namespaceOutlet) enter(id, room string) { _ = o.ns.Local().To(id).Join(room) }
+func (o namespaceOutlet) exit(id, room string)  { _ = o.ns.Local().To(id).Leave(room) }
 func (o namespaceOutlet) toAll(event string, v any) {
-	_ = o.ns.Emit(event, v)
+	_ = o.ns.Local().Emit(event, v)
 }
 func (o namespaceOutlet) toRoom(room, except, event string, v any) {
-	_ = o.ns.To(room).Except(except).Emit(event, v)
+	_ = o.ns.Local().To(room).Except(except).Emit(event, v)
 }

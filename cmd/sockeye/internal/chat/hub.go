@@ -100,6 +100,13 @@ type hub struct {
 	listTimer *time.Timer
 	guests    uint64
 	closed    bool
+
+	// In a cluster:
+	node  string               // what this server is called
+	share func(news)           // tells the other servers, called with the lock held; nil if there are none
+	seen  map[string]time.Time // when they were last heard of
+
+	stranger bool // one was heard of whose state is not known
 }
 
 type user struct {
@@ -109,6 +116,7 @@ type user struct {
 	say     bucket
 	chatter bucket // typing notices, joins and renames
 	leaving *time.Timer
+	node    string // the server of a cluster that he is on; "" is this one
 }
 
 type room struct {
@@ -137,7 +145,7 @@ func (h *hub) arrive(id, name, key string) (User, error) {
 	defer h.mu.Unlock()
 	if key = cut(key, 40); key != "" {
 		for _, u := range h.users {
-			if u.Away && u.key == key {
+			if (u.Away || u.node != "") && u.key == key {
 				h.remove(u)
 			}
 		}
@@ -156,6 +164,7 @@ func (h *hub) arrive(id, name, key string) (User, error) {
 	u.Name = h.claim(id, cleanName(name, h.limits.Name))
 	h.users[id] = u
 	h.listSoon()
+	h.tellUser(u)
 	return u.User, nil
 }
 
@@ -240,6 +249,7 @@ func (h *hub) join(id, name string) (Joined, error) {
 		// Under the lock: what is said from here on reaches the newcomer as an event, what was said before is in the history.
 		h.out.enter(id, name)
 		h.listSoon()
+		h.tellUser(u)
 	}
 	members := make([]User, 0, len(r.members))
 	for _, m := range r.members {
@@ -261,6 +271,7 @@ func (h *hub) leave(id, name string) error {
 	if r := u.rooms[name]; r != nil {
 		h.part(u, r)
 		h.out.exit(id, name)
+		h.tellUser(u)
 	}
 	return nil
 }
@@ -294,14 +305,21 @@ func (h *hub) sayIn(id, name, text, key string) (Message, error) {
 	if !u.say.take() {
 		return Message{}, errSlowDown
 	}
+	m := Message{Room: name, From: User{ID: u.ID, Name: u.Name}, Text: text, At: time.Now().UnixMilli(), key: key}
+	h.tellOthers(news{Said: &saidThere{m, key}})
+	return h.remember(r, m), nil
+}
+
+// remember gives a message its number, and tells the room.
+func (h *hub) remember(r *room, m Message) Message {
 	r.last++
-	m := Message{ID: r.last, Room: name, From: User{ID: u.ID, Name: u.Name}, Text: text, At: time.Now().UnixMilli(), key: key}
-	if len(r.history) == h.limits.History {
+	m.ID = r.last
+	if len(r.history) >= h.limits.History {
 		r.history = append(r.history[:0:0], r.history[1:]...)
 	}
 	r.history = append(r.history, m)
-	h.out.toRoom(name, id, "message", m)
-	return m, nil
+	h.out.toRoom(r.name, m.From.ID, "message", m)
+	return m
 }
 
 // typing passes a notice on; one too many is dropped, since the next says the same.
@@ -316,7 +334,9 @@ func (h *hub) typing(id, name string, on bool) error {
 		return errNotInRoom
 	}
 	if u.chatter.take() {
-		h.out.toRoom(name, id, "typing", Presence{Room: name, User: u.User, On: on})
+		p := Presence{Room: name, User: u.User, On: on}
+		h.tellOthers(news{Typing: &p})
+		h.out.toRoom(name, id, "typing", p)
 	}
 	return nil
 }
@@ -335,7 +355,7 @@ func (h *hub) rename(id, name string) (User, error) {
 	if !u.chatter.take() {
 		return User{}, errSlowDown
 	}
-	delete(h.names, fold(u.Name))
+	h.unclaim(u)
 	u.Name = h.claim(id, name)
 	h.tellChange(u)
 	return u.User, nil
@@ -405,14 +425,20 @@ func (h *hub) active(id string) (*user, error) {
 	return nil, event.Errorf("gone", "You were away for too long. Please reload.")
 }
 
+// remove lets a visitor go, for all servers.
 func (h *hub) remove(u *user) {
+	h.tellOthers(news{Gone: u.ID})
+	h.drop(u)
+}
+
+func (h *hub) drop(u *user) {
 	if u.leaving != nil {
 		u.leaving.Stop()
 	}
 	for _, r := range u.rooms {
 		h.part(u, r)
 	}
-	delete(h.names, fold(u.Name))
+	h.unclaim(u)
 	delete(h.users, u.ID)
 	h.listSoon()
 }
@@ -430,6 +456,14 @@ func (h *hub) part(u *user, r *room) {
 func (h *hub) tellChange(u *user) {
 	for name := range u.rooms {
 		h.out.toRoom(name, u.ID, "changed", Presence{Room: name, User: u.User})
+	}
+	h.tellUser(u)
+}
+
+// unclaim gives a name back.
+func (h *hub) unclaim(u *user) {
+	if h.names[fold(u.Name)] == u.ID {
+		delete(h.names, fold(u.Name))
 	}
 }
 

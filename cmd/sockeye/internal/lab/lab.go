@@ -22,6 +22,12 @@ type Options struct {
 	MaxVisits int              // pages at a time; 0: 12
 	Count     func(events int) // told how many events went through, for a display; may be nil
 	Logger    *slog.Logger     // nil: none
+
+	// NewID names a visit; nil: at random.
+	NewID func() (string, error)
+	// Foreign answers a request for a visit that another server of a cluster may have, and reports whether it did; nil:
+	// there is none.
+	Foreign func(w http.ResponseWriter, r *http.Request, visit string) bool
 }
 
 // Lab is the transport lab: a control namespace, the servers behind the lanes, and the lanes.
@@ -77,6 +83,12 @@ func New(opts Options) (*Lab, error) {
 	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opts.NewID == nil {
+		opts.NewID = func() (string, error) { return rand.Text(), nil }
+	}
+	if opts.Foreign == nil {
+		opts.Foreign = func(http.ResponseWriter, *http.Request, string) bool { return false }
 	}
 	l := &Lab{opts: opts, log: opts.Logger, visits: map[string]*visit{}}
 	for _, short := range []bool{false, true} {
@@ -194,7 +206,10 @@ func (l *Lab) open() *visit {
 	if l.closed || len(l.visits) >= l.opts.MaxVisits {
 		return nil
 	}
-	id := rand.Text()
+	id, err := l.opts.NewID()
+	if err != nil {
+		return nil
+	}
 	v := newVisit(id, targets{normal: l.fleet[0].addr, short: l.fleet[1].addr}, l.log, func(t tick) {
 		for _, b := range l.fleet {
 			_ = tickEvent.Emit(b.io.To(id), event.Triple[uint64, float64, string]{First: t.n, Second: t.at, Third: t.padding})
@@ -246,6 +261,9 @@ func (l *Lab) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	visit, name := r.PathValue("visit"), r.PathValue("lane")
 	lane := l.lane(visit, name)
 	if lane == nil {
+		if l.opts.Foreign(w, r, visit) {
+			return
+		}
 		http.Error(w, "this visit of the lab is over", http.StatusNotFound)
 		return
 	}

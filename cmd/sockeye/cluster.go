@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/sockeye-io/sockeye/adapter/nats"
+	"github.com/sockeye-io/sockeye/adapter/nats/embedded"
+	"github.com/sockeye-io/sockeye/peers"
+)
+
+// clusterFlags make "sockeye serve" one of several servers.
+type clusterFlags struct {
+	Cluster       []string `placeholder:"ADDRESS" help:"Other servers to act as one with, as nats://HOST:PORT with commas between them; a host name stands for all its addresses. This server may be among them."`
+	ClusterListen string   `placeholder:"ADDRESS" help:"Where the other servers connect to, as HOST:PORT. \":6222\" if --cluster is given. May be given without --cluster on a server that the others know."`
+	ClusterSecret string   `env:"SOCKEYE_CLUSTER_SECRET" placeholder:"TEXT" help:"What the servers of the cluster share, 16 characters or more. Better given as SOCKEYE_CLUSTER_SECRET: others on this machine can see the command line."`
+	NodeID        string   `placeholder:"NAME" help:"The name of this server among the others: up to 4 letters and digits. One at random by default."`
+	NodeURL       string   `name:"node-url" placeholder:"URL" help:"Where the other servers reach this one's --addr, such as http://10.0.0.2:3000. Found out by default."`
+}
+
+func (f *clusterFlags) wanted() bool { return len(f.Cluster) > 0 || f.ClusterListen != "" }
+
+// meetTime is how long a server waits for the first of the others before it serves.
+const meetTime = 2 * time.Second
+
+// A membership is a server's place in a cluster.
+type membership struct {
+	node      *embedded.Server
+	broker    *nats.Broker
+	directory *nats.Directory
+	peers     *peers.Peers
+}
+
+// join joins a cluster. The address is where this server serves.
+func (f *clusterFlags) join(ctx context.Context, addr net.Addr, log *slog.Logger) (joined *membership, err error) {
+	if len(f.ClusterSecret) < 16 {
+		return nil, errors.New("a cluster needs a secret of 16 characters or more, the same on every server: set SOCKEYE_CLUSTER_SECRET")
+	}
+	var others []string
+	for _, s := range f.Cluster {
+		address := strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(s), "nats://"), "/")
+		if address == "" {
+			continue
+		}
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			return nil, fmt.Errorf("--cluster %q is not nats://HOST:PORT", s)
+		}
+		others = append(others, address)
+	}
+	base := f.NodeURL
+	if base == "" {
+		base = ownURL(addr)
+	} else if u, err := url.Parse(base); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return nil, fmt.Errorf("--node-url %q is not http://HOST:PORT", base)
+	}
+	m := new(membership)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, m.leave())
+		}
+	}()
+	secret := []byte(f.ClusterSecret)
+	if m.node, err = embedded.Start(embedded.Options{Listen: f.ClusterListen, Peers: others, Secret: secret, Logger: log}); err != nil {
+		return nil, err
+	}
+	if m.broker, err = m.node.Open(nats.Options{Logger: log}); err != nil {
+		return nil, err
+	}
+	directory := new(lateDirectory)
+	if m.peers, err = peers.New(peers.Options{ID: f.NodeID, Directory: directory, Secret: secret, Logger: log}); err != nil {
+		return nil, err
+	}
+	m.meet(ctx, len(others) > 0)
+	if m.directory, err = m.broker.Directory(nats.DirectoryOptions{ID: m.peers.ID(), URL: base}); err != nil {
+		return nil, err
+	}
+	directory.Directory = m.directory
+	return m, nil
+}
+
+// A lateDirectory is given when the name of the server is known; nobody asks before.
+type lateDirectory struct{ peers.Directory }
+
+// meet waits a moment for another server, so that the first clients find a cluster.
+func (m *membership) meet(ctx context.Context, expected bool) {
+	ctx, cancel := context.WithTimeout(ctx, meetTime)
+	defer cancel()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for expected && m.node.Peers() == 0 {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// leave ends what join began; the Socket.IO server is closed before.
+func (m *membership) leave() error {
+	var errs []error
+	if m.directory != nil {
+		errs = append(errs, m.directory.Close())
+	}
+	if m.broker != nil {
+		errs = append(errs, m.broker.Close())
+	}
+	if m.peers != nil {
+		errs = append(errs, m.peers.Close())
+	}
+	if m.node != nil {
+		errs = append(errs, m.node.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// text tells how other servers join.
+func (m *membership) text() string {
+	return fmt.Sprintf("  Node            %s, joined by others with --cluster nats://%s\n\n", m.peers.ID(), m.node.Addr())
+}
+
+// ownURL guesses where other servers reach an address of this machine.
+func ownURL(addr net.Addr) string {
+	tcp := addr.(*net.TCPAddr)
+	host := tcp.IP.String()
+	if tcp.IP.IsUnspecified() {
+		host = "127.0.0.1"
+		if hosts, _ := reachableAs(addr); len(hosts) > 1 {
+			host = hosts[1]
+		}
+	}
+	return "http://" + net.JoinHostPort(host, fmt.Sprint(tcp.Port))
+}
