@@ -221,6 +221,13 @@ func (b *Broker) connected(first bool) {
 	if first {
 		return // what waits to be published begins with what would be said here
 	}
+	b.Greet()
+}
+
+// Greet asks the other servers to say that they are there, which they do by themselves, too, in their own time. It is for
+// when it is known that there are new ones: the broker does it when a connection was made again, and package embedded
+// when servers have found each other.
+func (b *Broker) Greet() {
 	for _, t := range b.takers() {
 		t.reconnected()
 	}

@@ -94,7 +94,7 @@ func (x *bus) receive(payload []byte) {
 // reconnected has the others say that they are there: some may have come meanwhile, and some may have given this one up.
 func (x *bus) reconnected() {
 	m := &cluster.Message{UID: x.uid, Namespace: x.name, Type: cluster.InitialHeartbeat}
-	if err := x.Publish(m); err != nil {
+	if err := x.Publish(m); err != nil && x.b.ctx.Err() == nil {
 		x.b.log.Warn("nats: cannot greet the other servers", "namespace", x.name, "error", err)
 	}
 }

@@ -31,8 +31,8 @@
 // return [ErrDown]; what had been taken and could not be sent is counted, see [Broker.Stats]. Connections are made again
 // by themselves, and rooms subscribed to again.
 //
-// A server's interest in a room is on its way to NATS before the first Join to the room returns, ahead of all that
-// the server publishes afterwards. So whoever hears of the join by way of the same NATS server can emit to the room and
+// A server's interest in a room is in the queue to NATS when the first Join to the room returns, ahead of all that the
+// server publishes afterwards; only if another goroutine is just then making rooms, it may be a moment later. So whoever hears of the join by way of the same NATS server can emit to the room and
 // reaches the socket. What others emit to the room before the interest has arrived, which is half a round trip after
 // the join, misses the socket, as if it had joined that much later. In a cluster of NATS servers interest travels from
 // one to the next: it can then also be overtaken by news of the join that went through a third.

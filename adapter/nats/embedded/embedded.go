@@ -52,6 +52,9 @@ type Server struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	once   sync.Once
+
+	mu      sync.Mutex
+	brokers []*nats.Broker
 }
 
 // A peer is an address as it was given.
@@ -64,6 +67,10 @@ const (
 	lookupInterval = 5 * time.Second
 	lookupTimeout  = 3 * time.Second
 	startTimeout   = 10 * time.Second
+	// watchInterval is how often it is looked whether servers have come, and greetAgain how much later it is made sure
+	// that they were greeted: they may not be ready to hear it at once.
+	watchInterval = 100 * time.Millisecond
+	greetAgain    = time.Second
 )
 
 // Start starts a server, which looks for the others in the background.
@@ -145,6 +152,7 @@ func Start(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.wg.Go(s.watch)
 	if s.named() {
 		s.wg.Go(s.follow)
 	}
@@ -255,7 +263,44 @@ func (s *Server) follow() {
 func (s *Server) Open(o nats.Options) (*nats.Broker, error) {
 	o.URL = ""
 	o.NATS = []gonats.Option{gonats.InProcessServer(s.nats), gonats.Token(s.token)}
-	return nats.Open(o)
+	b, err := nats.Open(o)
+	if err == nil {
+		s.mu.Lock()
+		s.brokers = append(s.brokers, b)
+		s.mu.Unlock()
+	}
+	return b, err
+}
+
+// watch has the brokers greet the servers that come. Their own connections, which are within the process, don't change.
+func (s *Server) watch() {
+	ticker := time.NewTicker(watchInterval)
+	defer ticker.Stop()
+	last := 0
+	var again time.Time
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case now := <-ticker.C:
+			n := s.nats.NumRoutes()
+			more := n > last
+			last = n
+			if !more && (again.IsZero() || now.Before(again)) {
+				continue
+			}
+			again = time.Time{}
+			if more {
+				again = now.Add(greetAgain)
+			}
+			s.mu.Lock()
+			brokers := slices.Clone(s.brokers)
+			s.mu.Unlock()
+			for _, b := range brokers {
+				b.Greet()
+			}
+		}
+	}
 }
 
 // Addr returns where other servers connect to.

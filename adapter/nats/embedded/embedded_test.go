@@ -1,13 +1,17 @@
 package embedded_test
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"go.uber.org/goleak"
 
 	"github.com/sockeye-io/sockeye/adapter"
@@ -104,6 +108,8 @@ type host struct{ adapter.Host }
 
 func (host) Namespace() string { return "/" }
 
+func (host) Sockets(adapter.Target) []adapter.Socket { return nil }
+
 func join(t testing.TB, s *embedded.Server) adapter.Adapter {
 	t.Helper()
 	a := open(t, s).Adapter()(host{})
@@ -193,6 +199,100 @@ func TestOptions(t *testing.T) {
 		if s, err := embedded.Start(o); err == nil {
 			_ = s.Close()
 			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// Servers that were on their own know of each other soon after they have met, whatever their heartbeats.
+func TestGreeting(t *testing.T) {
+	first := start(t, embedded.Options{})
+	address := first.Addr().String()
+	_ = first.Close()
+	second := start(t, embedded.Options{Peers: []string{address}})
+	slow := func(s *embedded.Server) adapter.Adapter {
+		t.Helper()
+		b, err := s.Open(nats.Options{
+			Logger: slog.New(slog.DiscardHandler), Cluster: cluster.Options{HeartbeatInterval: time.Hour, HeartbeatTimeout: 2 * time.Hour},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = b.Close() })
+		a := b.Adapter()(host{})
+		t.Cleanup(func() { _ = a.Close() })
+		return a
+	}
+	one := slow(second)
+	eventually(t, "one", func() bool { return count(t, one) == 1 })
+	other := slow(start(t, embedded.Options{Listen: address}))
+	eventually(t, "both", func() bool { return count(t, one) == 2 && count(t, other) == 2 })
+}
+
+// A recorder keeps what is broadcast.
+type recorder struct {
+	host
+	mu  sync.Mutex
+	got []string
+}
+
+func (r *recorder) Broadcast(p *adapter.Packet, _ adapter.Target) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.got = append(r.got, string(p.Data))
+}
+
+func (r *recorder) received() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.got)
+}
+
+// What a server sends over several subjects arrives in order at each of the others.
+func TestOrderInMesh(t *testing.T) {
+	nodes := mesh(t, 3)
+	var recorders []*recorder
+	var adapters []adapter.Adapter
+	for _, s := range nodes {
+		r := new(recorder)
+		a := open(t, s).Adapter()(r)
+		t.Cleanup(func() { _ = a.Close() })
+		for i := range 5 {
+			a.(adapter.RoomWatcher).RoomCreated(fmt.Sprint("room", i))
+		}
+		recorders, adapters = append(recorders, r), append(adapters, a)
+	}
+	for _, a := range adapters {
+		eventually(t, "all", func() bool { return count(t, a) == 3 })
+		if _, err := a.Sockets(t.Context(), adapter.Target{}); err != nil { // interest is ahead of answers
+			t.Fatal(err)
+		}
+	}
+	const each = 3000
+	var wg sync.WaitGroup
+	for i, a := range adapters {
+		wg.Go(func() {
+			for n := range each {
+				var target adapter.Target
+				if n%2 == 0 {
+					target.Rooms = []string{fmt.Sprint("room", n%5)}
+				}
+				p := &adapter.Packet{Data: jsontext.Value(fmt.Sprintf(`[%d,%d]`, i, n))}
+				for a.Broadcast(p, target) != nil { // the queue is full
+					time.Sleep(time.Millisecond)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for i, r := range recorders {
+		eventually(t, "everything", func() bool { return len(r.received()) >= 2*each })
+		next := map[int]int{}
+		for _, text := range r.received() {
+			var from, n int
+			if _, err := fmt.Sscanf(text, "[%d,%d]", &from, &n); err != nil || from == i || n != next[from] {
+				t.Fatalf("server %d received %s, want %d", i, text, next[from])
+			}
+			next[from]++
 		}
 	}
 }
