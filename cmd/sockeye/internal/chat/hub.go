@@ -460,13 +460,6 @@ func (h *hub) tellChange(u *user) {
 	h.tellUser(u)
 }
 
-// unclaim gives a name back.
-func (h *hub) unclaim(u *user) {
-	if h.names[fold(u.Name)] == u.ID {
-		delete(h.names, fold(u.Name))
-	}
-}
-
 // claim reserves a name nobody else has: the wanted one, or that with a number, or a guest's.
 func (h *hub) claim(id, want string) string {
 	if want == "" {

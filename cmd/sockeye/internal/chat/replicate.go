@@ -293,3 +293,10 @@ func (h *hub) forgetNode(node string) {
 		}
 	}
 }
+
+// unclaim gives a name back.
+func (h *hub) unclaim(u *user) {
+	if h.names[fold(u.Name)] == u.ID {
+		delete(h.names, fold(u.Name))
+	}
+}
