@@ -20,27 +20,38 @@ func (srv *Server) Close() error {
 // sessions go on: the first step of taking it out of service.
 func (srv *Server) Refuse() { srv.stopped.Store(true) }
 
-// Shutdown refuses further handshakes and closes the sessions, each after its
-// outbox was written, spread over the time until ctx's deadline (but ten a second
-// at least), so that the clients do not all reconnect at once. Without a deadline all are closed
-// straight away. It returns nil when every session has ended. When ctx is done
-// first, it ends the rest as Close does and returns ctx's error.
-func (srv *Server) Shutdown(ctx context.Context) error {
+// Draining reports whether handshakes are refused, since Refuse, Drain, Shutdown
+// or Close was called. It does not end.
+func (srv *Server) Draining() bool { return srv.stopped.Load() }
+
+// Drain takes the server out of service: it refuses further handshakes and
+// closes the sessions, each after its outbox was written, spread over the time
+// until ctx's deadline (but ten a second at least), so that the clients do not
+// all connect elsewhere at once. Without a deadline all are closed straight
+// away. Until its turn comes a session goes on as ever. Drain returns nil when
+// every session has ended, or ctx's error when ctx is done first; the sessions
+// that are left then go on.
+func (srv *Server) Drain(ctx context.Context) error {
 	srv.stopped.Store(true)
 	var sessions []*Session
 	srv.All(func(s *Session) bool {
 		sessions = append(sessions, s)
 		return true
 	})
-	err := srv.closeSpread(ctx, sessions)
-	if err == nil {
-		err = srv.awaitEmpty(ctx)
-	}
-	if err != nil {
-		_ = srv.Close() // never fails
+	if err := srv.closeSpread(ctx, sessions); err != nil {
 		return err
 	}
-	return nil
+	return srv.awaitEmpty(ctx)
+}
+
+// Shutdown is Drain, except that it leaves nothing: when ctx is done first, it
+// ends the rest as Close does and returns ctx's error.
+func (srv *Server) Shutdown(ctx context.Context) error {
+	err := srv.Drain(ctx)
+	if err != nil {
+		_ = srv.Close() // never fails
+	}
+	return err
 }
 
 // maxStep is the longest pause between two sessions: ten clients a second are no

@@ -111,6 +111,113 @@ func TestShutdownOfNothing(t *testing.T) {
 	})
 }
 
+// A thousand clients are told to go one after the other, evenly, and not all of one
+// transport first.
+func TestDrainIsEven(t *testing.T) {
+	inBubble(t, &engineio.Options{PingInterval: time.Hour}, func(t *testing.T, s *server) {
+		const count = 1000
+		var polls []*poller
+		for i := range count {
+			switch i % 3 {
+			case 0:
+				s.ws()
+			case 1:
+				s.streaming("")
+			default:
+				p := s.poll()
+				p.startGet()
+				polls = append(polls, p)
+			}
+		}
+		if s.engine.Draining() {
+			t.Error("Draining before Drain")
+		}
+		synctest.Wait()
+		// The last is told at four fifths of the time.
+		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Second)
+		defer cancel()
+		start := time.Now()
+		done := make(chan error, 1)
+		go func() { done <- s.engine.Drain(ctx) }()
+		for second := range 40 {
+			synctest.Wait()
+			if got, want := s.engine.Sessions(), count-25*second-1; got < want-1 || got > want+1 {
+				t.Errorf("%d sessions after %d s, want %d", got, second, want)
+			}
+			if second == 20 {
+				if n := openPolls(s, polls); n < count/3/3 || n > count/3*2/3 {
+					t.Errorf("%d of %d polling sessions are left at half time", n, len(polls))
+				}
+			}
+			time.Sleep(time.Second)
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if got := time.Since(start); got > 41*time.Second {
+			t.Errorf("took %v", got)
+		}
+		if !s.engine.Draining() {
+			t.Error("not Draining after Drain")
+		}
+	})
+}
+
+func openPolls(s *server, polls []*poller) (n int) {
+	for _, p := range polls {
+		if s.engine.Session(p.sid) != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// Who does not fetch his close packet is left when the time is over, and who has not been told to go is served on.
+func TestDrainDeadline(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, s *server) {
+		s.onMessage = echo
+		p := s.poll()
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		start := time.Now()
+		if err := s.engine.Drain(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want the deadline", err)
+		}
+		if got := time.Since(start); got != 5*time.Second {
+			t.Errorf("took %v, want 5s", got)
+		}
+		p.peer.expectOpen()
+		p.startGet().expect(200, "1")
+		p.peer.expectClosed("server shutting down")
+		if r := s.get(pollingQuery); r.status != 503 || r.header.Get("Retry-After") == "" {
+			t.Errorf("handshake after draining: %v", r)
+		}
+	})
+	inBubble(t, nil, func(t *testing.T, s *server) {
+		s.onMessage = echo
+		one, other := s.ws(), s.ws()
+		ctx, cancel := context.WithCancel(context.Background())
+		deadline, cancelDeadline := context.WithTimeout(ctx, time.Minute)
+		defer cancelDeadline()
+		done := make(chan error, 1)
+		go func() { done <- s.engine.Drain(deadline) }()
+		synctest.Wait() // the first of the two has been told
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+		if n := s.engine.Sessions(); n != 1 {
+			t.Fatalf("%d sessions are left, want 1", n)
+		}
+		if one.peer.closed.len() > 0 {
+			one, other = other, one
+		}
+		one.send("4still here")
+		one.expect("4still here")
+		other.peer.expectClosed("server shutting down")
+	})
+}
+
 func TestRefuse(t *testing.T) {
 	s := newServer(t, nil)
 	s.onMessage = echo

@@ -283,10 +283,8 @@ func (srv *Server) Close() error {
 	return err
 }
 
-// Shutdown closes the server gently: new clients are refused, the connections of the others are closed spread over
-// the time that ctx gives, so that they reconnect elsewhere not all at once, and what is queued for them is sent
-// before. Clients take it for a failing connection, and so reconnect by themselves. It waits for connections and
-// handlers until ctx is done, then closes what is left and returns ctx's error.
+// Shutdown is [Server.Drain] and then the end: when everybody is gone and the handlers have returned, or ctx is done, it
+// closes what is left and the adapters. It returns ctx's error if something was left.
 func (srv *Server) Shutdown(ctx context.Context) error {
 	if !srv.stop() {
 		return ErrServerClosed
