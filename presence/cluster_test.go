@@ -22,10 +22,17 @@ type network struct {
 	// fate says what becomes of a message on its way to a server; nil delivers all.
 	fate func(to *node) fate
 
-	mu       sync.Mutex
-	messages int
-	bytes    int
-	largest  int
+	mu    sync.Mutex
+	total traffic
+}
+
+// traffic is what servers have sent.
+type traffic struct{ messages, bytes, largest int }
+
+func (net *network) sent() traffic {
+	net.mu.Lock()
+	defer net.mu.Unlock()
+	return net.total
 }
 
 type fate int
@@ -95,9 +102,9 @@ func (a nodeAdapter) ServerSideEmit(p *adapter.Packet) error {
 		return errBroken
 	}
 	n.net.mu.Lock()
-	n.net.messages++
-	n.net.bytes += len(p.Data)
-	n.net.largest = max(n.net.largest, len(p.Data))
+	n.net.total.messages++
+	n.net.total.bytes += len(p.Data)
+	n.net.total.largest = max(n.net.total.largest, len(p.Data))
 	n.net.mu.Unlock()
 	if cut {
 		return nil
@@ -139,6 +146,16 @@ func (n *node) leave(room, id string) {
 	n.p.mu.Lock()
 	defer n.p.mu.Unlock()
 	n.p.leave(room, id)
+}
+
+// places returns how many members the server has of its own.
+func (n *node) places() int {
+	for _, s := range n.p.Servers() {
+		if s.Self {
+			return s.Places
+		}
+	}
+	return 0
 }
 
 // sees returns what a server knows, as text.

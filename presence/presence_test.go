@@ -174,8 +174,8 @@ func TestOrder(t *testing.T) {
 		synctest.Wait()
 		expectEqual(t, "events", events.take(), want)
 		expectEqual(t, "view", b.sees(), a.sees())
-		if net.largest > 450 {
-			t.Errorf("a message of %d bytes", net.largest)
+		if net.sent().largest > 450 {
+			t.Errorf("a message of %d bytes", net.sent().largest)
 		}
 	})
 }
@@ -190,13 +190,13 @@ func TestCoalesce(t *testing.T) {
 		a.join("second", "x")
 		time.Sleep(time.Second)
 		events := b.ledger()
-		before := net.messages
+		before := net.sent().messages
 		for range 10 {
 			a.leave("room", "x")
 			a.join("room", "x")
 		}
 		time.Sleep(time.Second)
-		expectEqual(t, "messages", net.messages-before, 0)
+		expectEqual(t, "messages", net.sent().messages-before, 0)
 		a.leave("second", "x")
 		a.leave("room", "x")
 		a.p.mu.Lock()
@@ -229,8 +229,8 @@ func TestMany(t *testing.T) {
 		synctest.Wait()
 		expectEqual(t, "count", c.p.Count("all"), 10_000)
 		expectEqual(t, "rooms", len(c.p.Rooms()), 101)
-		if net.largest > 17<<10 {
-			t.Errorf("a message of %d bytes", net.largest)
+		if net.sent().largest > 17<<10 {
+			t.Errorf("a message of %d bytes", net.sent().largest)
 		}
 		if a.sees() != b.sees() || a.sees() != c.sees() {
 			t.Error("the views differ")
@@ -261,8 +261,8 @@ func TestColdStart(t *testing.T) {
 		for _, n := range nodes {
 			expectEqual(t, "count", n.p.Count("room"), 20)
 		}
-		if net.messages > 20*4 {
-			t.Errorf("%d messages", net.messages)
+		if net.sent().messages > 20*4 {
+			t.Errorf("%d messages", net.sent().messages)
 		}
 		stop(nodes...)
 	})
@@ -331,4 +331,100 @@ func TestOptions(t *testing.T) {
 	if !slices.Equal(kinds, []string{"joined", "left", "EventKind(9)"}) {
 		t.Error(kinds)
 	}
+}
+
+// A client that comes back on another server, before or after the first one has noticed that it was gone.
+func TestElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, noticed := range []bool{true, false} {
+			net := new(network)
+			a, b, c := net.start(&Options{Name: "a"}), net.start(&Options{Name: "b"}), net.start(nil)
+			a.join("tea", "x")
+			a.join("cake", "x")
+			time.Sleep(2 * time.Second)
+			events := c.ledger()
+			keep := func() {
+				a.p.mu.Lock()
+				a.p.keep("x")
+				a.p.mu.Unlock()
+			}
+			if noticed {
+				keep()
+			}
+			b.join("tea", "x")
+			b.join("cake", "x")
+			time.Sleep(time.Second)
+			synctest.Wait()
+			expectEqual(t, "still at the first", a.places(), map[bool]int{true: 0, false: 2}[noticed])
+			if !noticed {
+				keep()
+			}
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			expectEqual(t, "events", events.take(), []string{})
+			for _, n := range []*node{a, b, c} {
+				m, _ := n.p.Member("tea", "x")
+				expectEqual(t, "node", m.Node, "b")
+				expectEqual(t, "view", n.sees(), "cake: x\ntea: x")
+			}
+			b.leave("tea", "x")
+			time.Sleep(time.Second)
+			synctest.Wait()
+			expectEqual(t, "events", events.take(), []string{"left tea x"})
+			stop(a, b, c)
+		}
+	})
+}
+
+// Messages that come twice are not taken for lost ones, and what comes after the goodbye doesn't revive a server.
+func TestLateMessages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := new(network)
+		a := net.start(nil)
+		defer stop(a)
+		time.Sleep(time.Second)
+		before := net.sent().messages
+		hear := func(m message) {
+			m.Version, m.From = version, "other"
+			a.p.mu.Lock()
+			a.p.hear(&m)
+			a.p.mu.Unlock()
+		}
+		delta := message{Kind: kindDelta, Seq: 1, Ops: []op{{Room: "room", Joined: []string{"x"}}}}
+		hear(delta)
+		hear(message{Kind: kindDelta, Seq: 2, Ops: []op{{Room: "room", Left: []string{"x"}}}})
+		hear(delta)
+		hear(message{Kind: kindBeat, Seq: 1})
+		time.Sleep(3 * time.Second)
+		expectEqual(t, "messages", net.sent().messages-before, 0)
+		expectEqual(t, "view", a.sees(), "")
+		hear(message{Kind: kindBye, Seq: 2})
+		hear(message{Kind: kindBeat, Seq: 2})
+		expectEqual(t, "servers", len(a.p.Servers()), 1)
+		time.Sleep(2 * time.Minute)
+		a.p.mu.Lock()
+		expectEqual(t, "remembered", len(a.p.gone), 0)
+		a.p.mu.Unlock()
+	})
+}
+
+// What a socket is described as goes out once, with the first room.
+func TestDataOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := new(network)
+		a := net.start(nil)
+		defer stop(a)
+		send := func(room string) int {
+			before := net.sent().bytes
+			a.join(room, "a-socket-of-twenty-c")
+			time.Sleep(100 * time.Millisecond)
+			synctest.Wait()
+			return net.sent().bytes - before
+		}
+		first, second := send("room1"), send("room2")
+		t.Logf("%d bytes, then %d", first, second)
+		if first-second < 50 {
+			t.Errorf("%d bytes, then %d", first, second)
+		}
+	})
 }
