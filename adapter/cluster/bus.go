@@ -23,6 +23,12 @@ type Bus interface {
 	Close() error
 }
 
+// A Prober is a [Bus] whose broker knows whether a server is there. It is asked about servers that owe acknowledgements
+// of their clients, so that these are not waited for when the server has died.
+type Prober interface {
+	Alive(ctx context.Context, uid string) (bool, error)
+}
+
 // Options configure an [Adapter]. The zero value of each field is a good default.
 type Options struct {
 	// HeartbeatInterval is how long a server is silent before it says that it is there. Zero means 5 s, as in Node.

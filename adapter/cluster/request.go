@@ -26,6 +26,7 @@ type request struct {
 	answer  func(*adapter.Packet) // called with the order of the answers kept
 	asked   map[string]int        // clients that have not answered, by server
 	clients int
+	dead    map[string]bool // servers whose answers don't count any more
 
 	err     error
 	changed chan struct{} // has room for one: something came
@@ -94,6 +95,9 @@ func (a *Adapter) answered(m *Message) {
 			r.asked[m.UID] += m.Clients
 		}
 	case BroadcastAck:
+		if r.dead[m.UID] {
+			return // it is counted already
+		}
 		r.asked[m.UID]--
 		r.packets = append(r.packets, m.Packet) // nil for who left
 	}
@@ -121,6 +125,10 @@ func (r *request) gone(uid string) {
 		r.packets = append(r.packets, nil) // its clients won't answer
 	}
 	delete(r.asked, uid)
+	if r.dead == nil {
+		r.dead = make(map[string]bool)
+	}
+	r.dead[uid] = true
 	r.wake()
 }
 
@@ -182,8 +190,25 @@ func (a *Adapter) wait(ctx context.Context, id string, r *request, done func() b
 	}
 }
 
-// recount finds out whether a server that has not answered is still there.
+// recount finds out whether servers are still there that have not answered, or whose clients have not.
 func (a *Adapter) recount(ctx context.Context, r *request) {
+	if prober, ok := a.bus.(Prober); ok {
+		a.mu.Lock()
+		var owing []string
+		for uid, n := range r.asked {
+			if n > 0 {
+				owing = append(owing, uid)
+			}
+		}
+		a.mu.Unlock()
+		for _, uid := range owing {
+			if alive, err := prober.Alive(ctx, uid); err == nil && !alive {
+				a.mu.Lock()
+				r.gone(uid)
+				a.mu.Unlock()
+			}
+		}
+	}
 	n, err := a.bus.Servers(ctx)
 	if err != nil {
 		return // it is not known

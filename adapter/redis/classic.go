@@ -69,11 +69,15 @@ func (c *classic) Broadcast(p *adapter.Packet, t adapter.Target) error {
 	if err != nil {
 		return err
 	}
-	channel := c.events
+	return c.publish(eventChannel(c.events, t), payload)
+}
+
+// eventChannel returns where an event is published: what is for one room has a channel that says so.
+func eventChannel(events string, t adapter.Target) string {
 	if len(t.Rooms) == 1 {
-		channel += t.Rooms[0] + "#"
+		return events + t.Rooms[0] + "#"
 	}
-	return c.publish(channel, payload)
+	return events
 }
 
 // receiveEvent takes an event of another server or of an emitter.

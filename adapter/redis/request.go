@@ -109,6 +109,9 @@ func (c *classic) receiveResponse(channel string, payload []byte) {
 			r.asked[m.UID] += m.Clients
 		}
 	case typeAck:
+		if m.UID != "" && r.asked[m.UID] <= 0 {
+			break // of a server that was taken for dead: it is counted already
+		}
 		p := m.Packet
 		if m.Left {
 			p = nil

@@ -16,7 +16,7 @@ func (b *Broker) Sharded() adapter.Factory {
 	return func(host adapter.Host) adapter.Adapter {
 		s := &sharded{
 			b: b, uid: cluster.NewUID(), common: b.opts.Prefix + "#" + host.Namespace() + "#",
-			byRoom: !b.clustered() && !b.opts.Static, rooms: make(map[string]struct{}),
+			byRoom: b.byRoom(), rooms: make(map[string]struct{}),
 		}
 		s.own = newOwn(s.uid, host.Namespace())
 		// What comes before there is an adapter waits.
@@ -45,6 +45,9 @@ type sharded struct {
 	mu    sync.Mutex
 	rooms map[string]struct{}
 }
+
+// byRoom reports whether events to one room are published on the channel of that room.
+func (b *Broker) byRoom() bool { return !b.clustered() && !b.opts.Static }
 
 // idLen is how long the id of a socket is, by which Node tells rooms of one socket from others.
 const idLen = 20
@@ -126,6 +129,12 @@ func (s *sharded) receive(channel string, payload []byte) {
 
 // Servers implements [cluster.Bus].
 func (s *sharded) Servers(ctx context.Context) (int, error) { return s.b.numSub(ctx, true, s.common) }
+
+// Alive implements [cluster.Prober]: a server that is there subscribes to the channel that has its name.
+func (s *sharded) Alive(ctx context.Context, uid string) (bool, error) {
+	n, err := s.b.numSub(ctx, true, s.common+uid+"#")
+	return n > 0, err
+}
 
 // RoomCreated implements [adapter.RoomWatcher].
 func (s *sharded) RoomCreated(room string) {
