@@ -12,7 +12,9 @@ need() { # command or file, package…
 PATH=$PATH:/usr/sbin:/sbin
 need chromium chromium
 need nginx nginx-light
+need /usr/lib/postgresql postgresql
 need haproxy haproxy
+need redis-server redis-server
 /usr/bin/python3 -c 'import socketio, requests, websocket' 2>/dev/null ||
 	missing+=(python3-socketio python3-requests python3-websocket)
 # The servers that python-socketio runs on.
