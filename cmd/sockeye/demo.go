@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
+	"net/netip"
 	"path"
 	"strings"
 	"sync/atomic"
@@ -28,6 +29,7 @@ import (
 type demoOptions struct {
 	path    string
 	origins []string
+	proxies []netip.Prefix
 	log     *slog.Logger
 
 	// In a cluster:
@@ -63,7 +65,7 @@ var (
 func newDemo(o demoOptions) (*demoServer, error) {
 	d := &demoServer{mux: http.NewServeMux(), stop: make(chan struct{}), done: make(chan struct{})}
 	opts := &socketio.Options{
-		Engine:   engineio.Options{Path: o.path, MaxSessions: 2000, MaxPayload: 100_000},
+		Engine:   engineio.Options{Path: o.path, MaxSessions: 2000, MaxPayload: 100_000, TrustedProxies: o.proxies},
 		Recovery: &socketio.RecoveryOptions{MaxDisconnection: 30 * time.Second, RunMiddlewares: true},
 		Logger:   o.log,
 		Adapter:  o.adapter,
@@ -102,6 +104,7 @@ func newDemo(o demoOptions) (*demoServer, error) {
 
 	d.mux.Handle(o.path, d.io)
 	d.mux.Handle("/lab/{visit}/{lane}/", d.lab)
+	d.health()
 	files, err := pages(o.path)
 	if err != nil {
 		return nil, errors.Join(err, d.close())

@@ -10,6 +10,7 @@ require (
 	github.com/creack/pty v1.1.24
 	github.com/go-json-experiment/json v1.27.2
 	github.com/gobwas/ws v1.5.0
+	github.com/pires/go-proxyproto v0.15.0
 	github.com/sockeye-io/sockeye v0.0.0
 	github.com/sockeye-io/sockeye/adapter/nats v0.0.0
 	go.uber.org/goleak v1.3.0

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os/signal"
 	"strings"
 	"syscall"
 	"time"
@@ -20,6 +19,7 @@ type serveCommand struct {
 	Cors []string `placeholder:"ORIGIN" help:"Origins whose pages may connect, such as https://example.com; * for all. May be given more than once."`
 	Log  string   `default:"warn" enum:"debug,info,warn,error" help:"How much to log: debug, info, warn or error."`
 
+	frontFlags   `embed:"" group:"Proxies in front, and restarts:"`
 	clusterFlags `embed:"" group:"Several servers that act as one:"`
 }
 
@@ -34,8 +34,15 @@ func (*serveCommand) Help() string {
   sockeye serve --path /realtime/ --log debug     another path, and everything logged
   sockeye serve --cluster nats://10.0.0.1:6222,nats://10.0.0.2:6222
                                                   one of several servers, behind any balancer
+  sockeye serve --trusted-proxies 10.0.0.0/8      behind a proxy that sets X-Forwarded-For
+  sockeye serve --trusted-proxies 10.0.0.7 --proxy-protocol
+                                                  behind HAProxy with send-proxy or send-proxy-v2
+  sockeye serve --drain 30s                       after SIGTERM, clients go elsewhere within 30 s
 
-Stop it with Ctrl+C: clients are let go, and the command ends within two seconds. Twice ends it at once.`
+/healthz answers 200, /readyz too, but 503 as soon as the server is stopping.
+
+Stop it with Ctrl+C: clients are let go, and the command ends within two seconds. SIGTERM drains it before, see --drain.
+A second signal ends it at once.`
 }
 
 // shutdownTime is how long clients have to go after the signal.
@@ -43,9 +50,8 @@ const shutdownTime = 2 * time.Second
 
 // Run serves until SIGINT or SIGTERM.
 func (c *serveCommand) Run(s streams) error {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := untilSignal()
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second Ctrl+C is not ours any more, and ends the process at once
 	return c.serve(ctx, s)
 }
 
@@ -58,6 +64,10 @@ func (c *serveCommand) serve(ctx context.Context, s streams) error {
 	if err := checkOrigins(c.Cors); err != nil {
 		return err
 	}
+	trusted, err := c.networks()
+	if err != nil {
+		return err
+	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Log)); err != nil {
 		return fmt.Errorf("--log: %w", err)
@@ -68,7 +78,7 @@ func (c *serveCommand) serve(ctx context.Context, s streams) error {
 	if err != nil {
 		return explainListen(c.Addr, err)
 	}
-	opts := demoOptions{path: path, origins: c.Cors, log: log}
+	opts := demoOptions{path: path, origins: c.Cors, proxies: trusted, log: log}
 	clusterText := ""
 	if c.wanted() {
 		m, err := c.join(ctx, ln.Addr(), log)
@@ -91,7 +101,7 @@ func (c *serveCommand) serve(ctx context.Context, s streams) error {
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(ln) }()
+	go func() { served <- server.Serve(c.listener(ln, trusted)) }()
 	fmt.Fprint(s.out, startText(ln.Addr(), path, clusterText))
 
 	select {
@@ -100,6 +110,7 @@ func (c *serveCommand) serve(ctx context.Context, s streams) error {
 	case <-ctx.Done():
 	}
 	fmt.Fprintln(s.out, "\nStopping…")
+	d.drain(ctx, s, c.Drain)
 	deadline, cancel := context.WithTimeout(context.Background(), shutdownTime)
 	defer cancel()
 	// The Socket.IO server first: an HTTP server waits for open responses, and ours stay open until they are told.
@@ -193,7 +204,7 @@ func cleanPath(path string) (string, error) {
 	}
 	first, _, _ := strings.Cut(trimmed, "/")
 	switch first {
-	case "chat", "lab", "assets":
+	case "chat", "lab", "assets", "healthz", "readyz":
 		return "", fmt.Errorf("--path %q is one of the demo's own; choose another", path)
 	}
 	if strings.ContainsAny(trimmed, " ?#{}%\\\"") {
