@@ -55,3 +55,5 @@ require (
 replace github.com/sockeye-io/sockeye => ..
 
 replace github.com/sockeye-io/sockeye/adapter/redis => ../adapter/redis
+
+replace github.com/sockeye-io/sockeye/adapter/nats => ../adapter/nats
