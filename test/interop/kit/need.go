@@ -49,11 +49,12 @@ func command(name string) func() (string, error) {
 }
 
 var tools = map[string]tool{
-	"chromium": {command("chromium"), "apt-get install chromium", []string{"--version"}},
-	"haproxy":  {command("haproxy"), "apt-get install haproxy", []string{"-v"}},
-	"nginx":    {command("nginx"), "apt-get install nginx-light", []string{"-v"}},
-	"node":     {command("node"), "install Node.js 18 or newer", []string{"--version"}},
-	"npm":      {command("npm"), "install npm", []string{"--version"}},
+	"chromium":     {command("chromium"), "apt-get install chromium", []string{"--version"}},
+	"haproxy":      {command("haproxy"), "apt-get install haproxy", []string{"-v"}},
+	"nginx":        {command("nginx"), "apt-get install nginx-light", []string{"-v"}},
+	"node":         {command("node"), "install Node.js 18 or newer", []string{"--version"}},
+	"npm":          {command("npm"), "install npm", []string{"--version"}},
+	"redis-server": {command("redis-server"), "apt-get install redis-server", []string{"--version"}},
 	"python3-socketio": {python("socketio", "requests", "websocket"),
 		"apt-get install python3-socketio python3-requests python3-websocket", []string{"--version"}},
 	"python3-aiohttp": {python("socketio", "aiohttp"),
