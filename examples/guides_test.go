@@ -69,7 +69,8 @@ func exports(t *testing.T, folders ...string) map[string]bool {
 }
 
 func TestGuidesNameWhatThereIs(t *testing.T) {
-	known := exports(t, "adapter", "client", "client/engine", "engineio", "event", "socketio", "socketio/packet", "sockeyetest")
+	known := exports(t, "adapter", "adapter/nats", "adapter/postgres", "adapter/redis", "client", "client/engine", "engineio", "event", "peers", "presence",
+		"socketio", "socketio/packet", "sockeyetest")
 	guides, err := filepath.Glob("../docs/from-*.md")
 	if err != nil {
 		t.Fatal(err)
