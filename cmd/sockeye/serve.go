@@ -86,7 +86,11 @@ func (c *serveCommand) serve(ctx context.Context, s streams) error {
 			ln.Close()
 			return err
 		}
-		defer m.leave()
+		defer func() {
+			if err := m.leave(); err != nil {
+				log.Warn("leaving the cluster", "err", err)
+			}
+		}()
 		opts.adapter, opts.peers = m.broker.Adapter(), m.peers
 		clusterText = m.text()
 	}
