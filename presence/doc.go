@@ -2,7 +2,7 @@
 //
 // Every server of the cluster makes a [Presence] of the same namespace. Each tells the others about its own sockets, and
 // keeps what they told it, so that [Presence.Count] and [Presence.Members] are reads of local memory. It needs nothing
-// but an adapter; messages go by ServerSideEmit under the event "sockeye:presence" and are plain JSON. A server without
+// but an adapter that carries ServerSideEmit; messages are plain JSON under the event "sockeye:presence". A server without
 // an adapter has a cluster of its own.
 //
 // # What it sees, and when

@@ -111,7 +111,7 @@ func (p *Presence) work() (next time.Time) {
 			p.due.full = p.fullAfter // asked for meanwhile
 		}
 	}
-	if ok {
+	if ok && len(out) > 0 {
 		p.failing = false
 	}
 	return p.next()
@@ -229,7 +229,7 @@ func (p *Presence) missing(now time.Time) (ids []string) {
 	return ids
 }
 
-// tellAll has everything told, soon. P.mu is held.
+// tellAll has everything told, soon. p.mu is held.
 func (p *Presence) tellAll() {
 	if !p.due.full.IsZero() {
 		return

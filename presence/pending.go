@@ -51,8 +51,7 @@ func (q *pending) note(room, id string, joined bool, data jsontext.Value) {
 	q.live++
 }
 
-// take empties q into ops. With the data of those who are new to the others: who was in no room when they were last
-// told, and who comes into the first.
+// take empties q into sp, with the data of those who are new to the others: who come into their first room.
 func (q *pending) take(self *server, sp *splitter) {
 	told := make(map[string]int) // in how many rooms the others know them to be
 	for _, c := range q.list {
@@ -92,7 +91,7 @@ func (q *pending) take(self *server, sp *splitter) {
 	}
 }
 
-// places calls f for all that the server has, with the data of everybody once.
+// all adds everything that the server has, with the data of everybody once.
 func (s *server) all(sp *splitter) {
 	byRoom := make(map[*room][]*person)
 	for _, who := range s.people {

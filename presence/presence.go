@@ -45,7 +45,8 @@ type due struct {
 }
 
 // New watches the rooms of a namespace, those of sockets that are connected already included. Nil options are the
-// defaults; options that contradict each other make it panic. It ends with Close, or when the server closes.
+// defaults; options that contradict each other make it panic. It ends with Close, or when the server closes; a namespace
+// of a pattern that is forgotten because it is empty does not end it.
 func New(ns *socketio.Namespace, opts *Options) *Presence {
 	o, err := opts.withDefaults(ns)
 	if err != nil {

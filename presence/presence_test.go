@@ -2,7 +2,9 @@ package presence
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -117,12 +119,17 @@ func TestRestart(t *testing.T) {
 func TestBroken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := new(network)
-		a, b := net.start(nil), net.start(nil)
+		var log strings.Builder
+		a, b := net.start(&Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}), net.start(nil)
 		defer stop(a, b)
 		time.Sleep(time.Second)
 		a.set(false, true)
 		a.join("room", "x")
-		time.Sleep(2 * time.Second)
+		time.Sleep(12 * time.Second)
+		synctest.Wait()
+		if strings.Count(log.String(), "\n") != 1 {
+			t.Errorf("not one warning but %q", log.String())
+		}
 		expectEqual(t, "locally", a.sees(), "room: x")
 		expectEqual(t, "there", b.sees(), "")
 		a.set(false, false)

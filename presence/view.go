@@ -160,7 +160,7 @@ func (v *view) removeServer(s *server) {
 	delete(v.servers, s.id)
 }
 
-// apply does what a server told. The rooms that are not wanted are left out.
+// apply does what a server told.
 func (v *view) apply(s *server, ops []op) {
 	for _, o := range ops {
 		for _, id := range o.Left {
@@ -185,7 +185,6 @@ func (v *view) replace(s *server, ops []op) {
 			ids[id] = struct{}{}
 		}
 	}
-	type place struct{ room, id string }
 	var gone []place
 	for id, p := range s.people {
 		for _, r := range p.rooms {
