@@ -6,6 +6,7 @@ require (
 	github.com/chromedp/cdproto v0.159.2
 	github.com/chromedp/chromedp v0.23.0
 	github.com/gobwas/ws v1.5.0
+	github.com/pires/go-proxyproto v0.15.0
 	github.com/sockeye-io/sockeye v0.0.0
 	go.uber.org/goleak v1.3.0
 )
