@@ -178,9 +178,10 @@ await run({
       for (const g of await got) equal(g[1].length, size, "size");
     }
     const told = next(heard, "told");
+    const gone = next(c.node, "disconnect");
     await test("emitter others", { id: c.node.id });
     equal(await told, [6], "the emitter's event");
-    await next(c.node, "disconnect");
+    await gone;
   },
   "PostgreSQL restarts": async (t) => {
     const c = await clients(t);
