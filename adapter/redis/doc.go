@@ -12,6 +12,8 @@
 //     Cluster does not have to tell all its nodes. It needs Redis 7.
 //   - [Broker.Streams] is what @socket.io/redis-streams-adapter speaks: operations are entries of a stream, which a
 //     server that had lost its connection reads on where it was.
+//   - [Broker.Python] is what servers of python-socketio and Flask-SocketIO speak with their RedisManager. With package
+//     bridge, a server is in a cluster of theirs and in one of Node's at the same time.
 //
 // Redis Cluster and Sentinel are a matter of the options, which are those of go-redis.
 //
