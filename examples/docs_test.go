@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	_ "github.com/pires/go-proxyproto" // for docs/server.md
 )
 
 // The Go in README.md and docs/ is compiled and vetted. A block that begins with a package clause is a whole program.
@@ -35,9 +37,12 @@ var known = map[string]string{
 	"http":        "net/http",
 	"httputil":    "net/http/httputil",
 	"log":         "log",
+	"net":         "net",
+	"netip":       "net/netip",
 	"nats":        "github.com/sockeye-io/sockeye/adapter/nats",
 	"os":          "os",
 	"peers":       "github.com/sockeye-io/sockeye/peers",
+	"proxyproto":  "github.com/pires/go-proxyproto",
 	"packet":      "github.com/sockeye-io/sockeye/socketio/packet",
 	"presence":    "github.com/sockeye-io/sockeye/presence",
 	"redis":       "github.com/sockeye-io/sockeye/adapter/redis",

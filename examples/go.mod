@@ -6,6 +6,7 @@ require (
 	github.com/gin-gonic/gin v1.12.0
 	github.com/go-chi/chi/v5 v5.5.0
 	github.com/labstack/echo/v5 v5.4.4
+	github.com/pires/go-proxyproto v0.15.0
 	github.com/sockeye-io/sockeye v0.0.0
 )
 
