@@ -143,9 +143,9 @@ func (b *Broker) Close() error {
 	err := b.out.flush(closeTimeout)
 	b.cancel()
 	b.in.close()
-	err = errors.Join(err, b.stream.close())
+	err = errors.Join(err, b.stream.close(), b.client.Close()) // which ends what waits for a Redis that is silent
 	b.wg.Wait()
-	return errors.Join(err, b.client.Close())
+	return err
 }
 
 const closeTimeout = 2 * time.Second
