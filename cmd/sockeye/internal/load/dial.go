@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/sockeye-io/sockeye/client"
 	"github.com/sockeye-io/sockeye/event"
 )
@@ -93,7 +92,7 @@ func (n *network) dial(ctx context.Context, u *user, sc *scope) (session, error)
 	}
 	if u.sc.auth != nil {
 		auth := u.sc.auth.value(sc)
-		opts.Auth = func(context.Context) (any, error) { return jsontext.Value(auth), nil }
+		opts.Auth = func(context.Context) (any, error) { return auth, nil }
 	}
 	c, err := client.New(p.URL, opts)
 	if err != nil {
@@ -131,7 +130,7 @@ func (n *network) dial(ctx context.Context, u *user, sc *scope) (session, error)
 		case err = <-done:
 		case err = <-failed:
 			cancel()
-			<-done
+			_ = <-done // err says why
 		}
 	} else {
 		err = s.socket.Connect(ctx)

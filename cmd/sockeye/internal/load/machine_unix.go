@@ -13,14 +13,14 @@ func raiseFiles(want int) (int, bool) {
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l) != nil {
 		return 0, false
 	}
-	if have := uint64(l.Cur); have < uint64(want) {
+	if have := uint64(l.Cur); have < uint64(want) { //nolint:unconvert // it is signed on FreeBSD
 		raised := l
 		raised.Cur = l.Max
 		if syscall.Setrlimit(syscall.RLIMIT_NOFILE, &raised) == nil {
 			l = raised
 		}
 	}
-	return int(min(uint64(l.Cur), 1<<31)), true
+	return int(min(uint64(l.Cur), 1<<31)), true //nolint:unconvert // likewise
 }
 
 // A cpuClock tells how much CPU the process has used since it was first asked.

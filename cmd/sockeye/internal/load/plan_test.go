@@ -128,7 +128,7 @@ func TestPlanErrorsNameTheLineAndWhatIsAllowed(t *testing.T) {
 		{"", []string{"nothing"}},
 		{"a: [", []string{"line 1"}},
 		{"- 1", []string{"line 1", "mapping", "clients"}},
-		{"clients: 10\ncleints: 5", []string{"line 2", `"cleints"`, "clients", "scenarios"}},
+		{"clients: 10\nclient: 5", []string{"line 2", `"client"`, "clients", "scenarios"}},
 		{"clients: many", []string{"line 1", "whole number"}},
 		{"clients: 10\nclients: 11", []string{"line 2", "clients"}},
 		{"ramp: 10", []string{"line 1", "10s"}},
