@@ -130,7 +130,7 @@ func (n *network) dial(ctx context.Context, u *user, sc *scope) (session, error)
 		case err = <-done:
 		case err = <-failed:
 			cancel()
-			_ = <-done // err says why
+			<-done //nolint:errcheck // err says why
 		}
 	} else {
 		err = s.socket.Connect(ctx)
