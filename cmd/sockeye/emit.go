@@ -20,6 +20,7 @@ import (
 // emitCommand is "sockeye emit".
 type emitCommand struct {
 	clientFlags
+	redisFlags
 
 	Event string   `arg:"" help:"The name of the event; - reads whole events from standard input, as listen --json writes them."`
 	Args  []string `arg:"" optional:"" help:"Its arguments: JSON, or words that are strings. - in the last place reads them from standard input: each line is an event."`
@@ -42,6 +43,7 @@ Examples:
   tail -f app.log | sockeye emit localhost:3000 log - --text
   jq -c '.[]' readings.json | sockeye emit localhost:3000 reading - --ack --json
   sockeye listen a.example.com --json | sockeye emit b.example.com -
+  sockeye emit --redis localhost:6379 news '{"id":17}' --room readers
 
 Exit codes:
 
@@ -62,6 +64,12 @@ func (c *emitCommand) Run(s streams, in stdin) error {
 	messages, err := c.messages()
 	if err != nil {
 		return codeError{exitUsage, err.Error()}
+	}
+	if c.Redis {
+		return c.emitRedis(ctx, s, in, messages)
+	}
+	if len(c.Room) > 0 || c.Sharded {
+		return codeError{exitUsage, "--room and --sharded are for --redis"}
 	}
 	t, err := c.target(s.err)
 	if err != nil {
