@@ -80,6 +80,7 @@ func (d *dialing) dial(ctx context.Context) error {
 	share := d.opts.AttemptTimeout
 	if deadline, ok := ctx.Deadline(); ok {
 		share = min(share, time.Until(deadline)/time.Duration(len(d.order)))
+		share = max(share.Round(time.Millisecond), time.Millisecond) // errors name it
 	}
 	for i, name := range d.order {
 		began := time.Now()

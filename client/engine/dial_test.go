@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -44,6 +45,37 @@ func dialFails(t *testing.T, ctx context.Context, address string, opts *engine.O
 	return failed
 }
 
+type wrappedTransport struct{ http.RoundTripper }
+
+// TestWrappedDefaultTransport: programs replace http.DefaultTransport by something that traces their requests.
+func TestWrappedDefaultTransport(t *testing.T) {
+	usual := http.DefaultTransport
+	http.DefaultTransport = wrappedTransport{usual}
+	defer func() { http.DefaultTransport = usual }()
+	s := newServer(t, nil)
+	for _, transport := range []string{engine.WebSocket, engine.Polling} {
+		c, _ := s.dial(nil, transport)
+		c.Close()
+	}
+}
+
+// TestSlowServer: the error says once who speaks, and for how long it waited.
+func TestSlowServer(t *testing.T) {
+	address := answering(t, func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	failed := dialFails(t, ctx, address, &engine.Options{})
+	want := regexp.MustCompile(`^engine: websocket: no answer in \d+ms; polling: no answer in \d+ms; `)
+	if !want.MatchString(failed.Error()) {
+		t.Error(failed)
+	}
+	for _, a := range failed.Attempts[:2] {
+		if !regexp.MustCompile(`^engine: no answer in \d+ms$`).MatchString(a.Err.Error()) {
+			t.Error(a.Err)
+		}
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	long := strings.Repeat("x", 5000)
 	for name, test := range map[string]struct {
@@ -67,6 +99,7 @@ func TestRefusals(t *testing.T) {
 		"no such path":       {404, "", "text/plain", "404 page not found\n", engine.NotEngineIOError{Status: 404, ContentType: "text/plain"}},
 		"page":               {200, "", "text/html", "<!DOCTYPE html><title>Shop</title>", engine.NotEngineIOError{Status: 200, ContentType: "text/html"}},
 		"application's data": {200, "", "application/json", `{"ok":true}`, engine.NotEngineIOError{Status: 200, ContentType: "application/json"}},
+		"no content":         {204, "", "", ``, engine.NotEngineIOError{Status: 204}},
 		"nothing":            {200, "", "text/plain", ``, engine.NotEngineIOError{Status: 200, ContentType: "text/plain"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -102,7 +135,8 @@ func TestRefusals(t *testing.T) {
 				case engine.NotEngineIOError:
 					if !errors.As(a.Err, &stranger) || stranger.Status != want.Status || stranger.ContentType != want.ContentType {
 						t.Errorf("%s: %#v, want %#v", a.Transport, a.Err, want)
-					} else if stranger.URL != address+"/socket.io/" || stranger.Hint == "" {
+					} else if stranger.URL != address+"/socket.io/" || stranger.Hint == "" ||
+						strings.Contains(stranger.Hint, "switch to WebSocket") && a.Transport != engine.WebSocket {
 						t.Errorf("%s: URL %q, hint %q", a.Transport, stranger.URL, stranger.Hint)
 					}
 				}

@@ -59,7 +59,7 @@ func newRequests(ctx context.Context, rawURL string, o *Options) (*requests, err
 		r.client = &client
 		return r, nil
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport := newTransport()
 	transport.TLSClientConfig = o.TLSConfig.Clone()
 	r.own = &connections{dialer: net.Dialer{Timeout: 30 * time.Second}}
 	transport.DialContext = r.own.dial
@@ -155,6 +155,9 @@ func (r *requests) do(req *http.Request, status int) (*http.Response, error) {
 		if cause := context.Cause(req.Context()); cause != nil {
 			err = cause
 		}
+		if _, ok := errors.AsType[*noAnswerError](err); ok {
+			return nil, err
+		}
 		return nil, fmt.Errorf("engine: %w", err)
 	}
 	if resp.Request != nil && resp.Request.Method != req.Method {
@@ -167,6 +170,20 @@ func (r *requests) do(req *http.Request, status int) (*http.Response, error) {
 		return nil, err
 	}
 	return resp, nil
+}
+
+// newTransport returns what the client's own requests go over.
+func newTransport() *http.Transport {
+	if usual, ok := http.DefaultTransport.(*http.Transport); ok {
+		return usual.Clone()
+	}
+	// The program has wrapped it, to trace its requests for instance.
+	return &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		ForceAttemptHTTP2:   true,
+		IdleConnTimeout:     90 * time.Second,
+		TLSHandshakeTimeout: 10 * time.Second,
+	}
 }
 
 // follow goes on where a redirect has led, so that not every request takes the
@@ -207,7 +224,10 @@ func refusal(resp *http.Response) error {
 	case resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusMethodNotAllowed:
 		return notEngineIO(resp, "nothing of the kind is at this path; look at Options.Path, and at what the proxy in front of the server passes on")
 	case resp.StatusCode < 300:
-		return notEngineIO(resp, "the request to switch to WebSocket was answered with something else")
+		if resp.Request != nil && resp.Request.URL.Query().Get("transport") == WebSocket {
+			return notEngineIO(resp, "the request to switch to WebSocket was answered with something else")
+		}
+		return notEngineIO(resp, "the answer is no handshake")
 	}
 	return refused
 }
