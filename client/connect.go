@@ -165,7 +165,10 @@ func (r *ReconnectOptions) delay(n int) time.Duration {
 	return time.Duration(min(d, float64(r.MaxDelay)))
 }
 
-// retryAfter returns how long the server asks to stay away.
+// maxRetryAfter bounds what a server may ask for: a wrong number in a proxy's page must not silence its clients for days.
+const maxRetryAfter = time.Hour
+
+// retryAfter returns how long the server asks to stay away, at most maxRetryAfter.
 func retryAfter(err error) time.Duration {
 	var d time.Duration
 	visit(err, func(err error) {
@@ -173,7 +176,7 @@ func retryAfter(err error) time.Duration {
 			d = max(d, refused.RetryAfter)
 		}
 	})
-	return d
+	return min(d, maxRetryAfter)
 }
 
 // visit calls f with err and all that it wraps.

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"github.com/sockeye-io/sockeye/event"
@@ -91,7 +92,22 @@ func (s *Socket) report(err error) {
 	s.client.opts.Logger.Log(context.Background(), slog.LevelWarn, "client: error", "namespace", s.namespace, "error", err)
 }
 
+// maxTold is how many errors wait for OnError. One that drops events faster than its handlers work would otherwise fill
+// the memory with the news of it.
+const maxTold = 1024
+
 // tell is report for who is not the queue.
 func (s *Socket) tell(err error) {
-	s.queue.push(&s.client.work, task{run: func() { s.report(err) }})
+	if s.told.Add(1) > maxTold {
+		s.told.Add(-1)
+		s.untold.Add(1)
+		return
+	}
+	s.queue.push(&s.client.work, task{run: func() {
+		s.told.Add(-1)
+		s.report(err)
+		if n := s.untold.Swap(0); n > 0 {
+			s.report(fmt.Errorf("client: %d more errors came too fast to be told", n))
+		}
+	}})
 }

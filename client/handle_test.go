@@ -141,6 +141,38 @@ func TestErrorsNobodyListensForAreLogged(t *testing.T) {
 	})
 }
 
+// TestErrorsThatComeTooFast: one that emits without end while a handler is busy does not fill the memory with errors.
+func TestErrorsThatComeTooFast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, f := newFake(t, &Options{Buffer: BufferOptions{MaxEvents: 1, Policy: DropOldest}})
+		s := c.Of("/")
+		var told []error
+		s.OnError(func(err error) { told = append(told, err) })
+		free := make(chan struct{})
+		s.OnConnect(func() { <-free })
+		s.Open()
+		conn := f.open()
+		conn.deliver(`0{"sid":"a"}`)
+		conn.lose()
+		for i := range 100_001 {
+			if err := s.Emit("e", i); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.queue.mu.Lock()
+		waiting := len(s.queue.tasks)
+		s.queue.mu.Unlock()
+		if waiting > 2000 {
+			t.Errorf("%d calls of listeners wait", waiting)
+		}
+		close(free)
+		synctest.Wait()
+		if len(told) != maxTold+1 || !strings.Contains(fmt.Sprint(told[1]), "98976 more errors") {
+			t.Errorf("%d errors were told, the second is %v", len(told), told[1])
+		}
+	})
+}
+
 func TestHandlerContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _, conn := connected(t, nil)

@@ -102,7 +102,7 @@ type ReconnectOptions struct {
 	Attempts int
 	// Delay is the time before the first attempt; before each further one it is twice as long. Zero means 1 s.
 	Delay time.Duration
-	// MaxDelay is the longest delay, except that a server's Retry-After is respected. Zero means 5 s, or Delay if that is
+	// MaxDelay is the longest delay, except that a server's Retry-After is respected, up to an hour. Zero means 5 s, or Delay if that is
 	// longer.
 	MaxDelay time.Duration
 	// Jitter is how far a delay may stray at random, as a part of it from 0 to 1, so that clients don't come back all at

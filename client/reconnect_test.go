@@ -109,6 +109,10 @@ func TestRetryAfter(t *testing.T) {
 		if got := untilDial(f); got != time.Minute {
 			t.Errorf("waited %v", got)
 		}
+		f.fail(&engine.RefusedError{RetryAfter: 999_999 * time.Second})
+		if got := untilDial(f); got != time.Hour {
+			t.Errorf("a server that asks for eleven days was left alone for %v", got)
+		}
 	})
 }
 
@@ -198,6 +202,44 @@ func TestConnectUntilContextEnds(t *testing.T) {
 		if err := s.Connect(ctx); err != context.Canceled {
 			t.Errorf("error is %v", err)
 		}
+	})
+}
+
+// TestConnectSaysWhereItIs: the end of the context does not hide what the attempt under way has come to.
+func TestConnectSaysWhereItIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		connect := func(s *Socket) error {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			return s.Connect(ctx)
+		}
+		expect := func(err error, want string) {
+			t.Helper()
+			if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(fmt.Sprint(err), want) {
+				t.Errorf("error is %v, without %q", err, want)
+			}
+		}
+		c, f := newFake(t, nil)
+		s := c.Of("/chat")
+		expect(connect(s), "has not answered yet")
+
+		time.AfterFunc(time.Second/2, func() {
+			c.record(engine.Attempt{Transport: "websocket", Phase: "connect", Err: errNetwork, At: time.Now()})
+		})
+		err := connect(s)
+		expect(err, "websocket: ")
+		if !errors.Is(err, errNetwork) {
+			t.Errorf("%v does not match the error of the transport", err)
+		}
+		time.Sleep(time.Second)
+		expect(connect(s), "has not answered yet") // the failure before is not this one's
+
+		go f.open()
+		expect(connect(s), `connected over fake, but the server has not let namespace "/chat" in or refused it yet`)
+
+		s.SetAuth(func(ctx context.Context) (any, error) { <-ctx.Done(); return nil, ctx.Err() })
+		go f.open()
+		expect(connect(s), "Auth has not returned yet")
 	})
 }
 

@@ -2,11 +2,13 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
 	"time"
 
+	"github.com/sockeye-io/sockeye/client/engine"
 	"github.com/sockeye-io/sockeye/internal/hooks"
 )
 
@@ -33,6 +35,8 @@ type Socket struct {
 	connectErr  error // of the last attempt
 	rejoins     int   // attempts after a failed authentication
 	rejoinTimer *time.Timer
+	told        atomic.Int64 // errors that wait for OnError
+	untold      atomic.Int64 // those that had no room
 
 	acks     map[uint64]*ackWaiter
 	buffer   buffer
@@ -121,13 +125,14 @@ func (s *Socket) connectFailed(err error) {
 
 // Connect is Open that waits until the socket is connected. It returns a [*ConnectError] if the server refuses, and
 // goes on trying otherwise, as [ReconnectOptions] say. When ctx ends, the socket is not open any more, unless somebody
-// else opened it; the error is then ctx's, joined with that of the last attempt.
+// else opened it; the error is then ctx's, joined with that of the last attempt or with what the one under way has come to.
 func (s *Socket) Connect(ctx context.Context) error { return s.connect(ctx, false) }
 
 func (s *Socket) connect(ctx context.Context, once bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	began := time.Now()
 	c := s.client
 	c.mu.Lock()
 	if c.closed {
@@ -159,11 +164,28 @@ func (s *Socket) connect(ctx context.Context, once bool) error {
 	err := ctx.Err()
 	if s.connectErr != nil {
 		err = fmt.Errorf("%w; last attempt: %w", err, s.connectErr)
+	} else {
+		err = fmt.Errorf("%w; %w", err, s.underWay(began))
 	}
 	if !s.opened && len(s.waiters) == 0 {
 		s.leave(ErrDisconnected)
 	}
 	return err
+}
+
+// underWay says what an attempt has come to that has neither failed nor succeeded since it began. c.mu is held.
+func (s *Socket) underWay(began time.Time) error {
+	switch {
+	case s.sess != nil && s.sess.phase == authenticating:
+		return errors.New("client: Auth has not returned yet")
+	case s.sess != nil:
+		return fmt.Errorf("client: connected over %s, but the server has not let namespace %q in or refused it yet", s.sess.link.conn.Transport(), s.namespace)
+	}
+	failed := slices.DeleteFunc(s.client.history.all(), func(a engine.Attempt) bool { return a.Err == nil || a.At.Before(began) })
+	if len(failed) > 0 {
+		return &engine.DialError{Attempts: failed}
+	}
+	return errors.New("client: the server has not answered yet")
 }
 
 // Disconnect leaves the namespace, after what was emitted before has been sent. Events that wait for handlers are not
