@@ -66,7 +66,7 @@ type balancer struct {
 
 var balancers = map[string]balancer{
 	"nginx round robin and servers that carry": {true, nginxRoundRobin, true, true},
-	"nginx round robin alone":               {false, nginxRoundRobin, false, false},
+	"nginx round robin alone":                  {false, nginxRoundRobin, false, false},
 	"nginx by the name in the session id": {false, func(t *testing.T, a []string) string {
 		return daemon.NginxBalancer(t, fmt.Sprintf(`map $arg_sid $by_sid { default any; ~^A %s; ~^B %s; ~^C %s; }
 			upstream any { server %[1]s; server %[2]s; server %[3]s; }`, a[0], a[1], a[2]),
