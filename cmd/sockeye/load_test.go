@@ -169,11 +169,21 @@ func TestLoadExamples(t *testing.T) {
 	}
 	url := startLoadTarget(t)
 	namespace := regexp.MustCompile(`(?m)^url: http://localhost:3000(\S*)$`)
+	// How fast this machine is at present is not what is tested.
+	fast := regexp.MustCompile(`(p\d+>)\w+`)
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("../../examples/load")); err != nil {
+		t.Fatal(err)
+	}
 	for _, file := range files {
+		file = filepath.Join(dir, filepath.Base(file))
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
 			text, err := os.ReadFile(file)
 			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(file, fast.ReplaceAll(text, []byte("${1}60m")), 0o644); err != nil {
 				t.Fatal(err)
 			}
 			m := namespace.FindSubmatch(text)
