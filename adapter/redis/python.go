@@ -331,6 +331,9 @@ func (p *python) BroadcastWithAck(ctx context.Context, x *adapter.Packet, t adap
 		}
 		return p.among.BroadcastWithAck(ctx, x, t, answer)
 	}
+	if len(p.host.Sockets(adapter.Target{Rooms: t.Rooms})) > 0 {
+		return 0, nil // it is here, and nowhere else
+	}
 	ask := &pythonAsk{make(chan *adapter.Packet, 1)}
 	q := p.q
 	q.mu.Lock()

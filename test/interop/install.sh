@@ -20,6 +20,8 @@ need redis-server redis-server
 # The servers that python-socketio runs on.
 /usr/bin/python3 -c 'import aiohttp, uvicorn, websockets, eventlet, werkzeug' 2>/dev/null ||
 	missing+=(python3-aiohttp python3-uvicorn python3-websockets python3-eventlet python3-werkzeug)
+# Clusters of them over Redis.
+/usr/bin/python3 -c 'import redis, flask_socketio' 2>/dev/null || missing+=(python3-redis python3-flask-socketio)
 # A machine that brings its own Node.js keeps it.
 need node nodejs
 need npm npm

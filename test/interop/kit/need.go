@@ -63,6 +63,10 @@ var tools = map[string]tool{
 		"apt-get install python3-socketio python3-uvicorn python3-websockets", []string{"--version"}},
 	"python3-eventlet": {python("socketio", "eventlet"),
 		"apt-get install python3-socketio python3-eventlet", []string{"--version"}},
+	"python3-redis": {python("socketio", "werkzeug", "redis"),
+		"apt-get install python3-socketio python3-werkzeug python3-redis", []string{"--version"}},
+	"python3-flask-socketio": {python("flask_socketio", "werkzeug", "redis"),
+		"apt-get install python3-flask-socketio python3-werkzeug python3-redis", []string{"--version"}},
 	"python3-werkzeug": {python("socketio", "werkzeug"),
 		"apt-get install python3-socketio python3-werkzeug", []string{"--version"}},
 }

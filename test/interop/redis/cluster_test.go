@@ -253,9 +253,11 @@ type peer struct {
 	gone chan struct{}
 }
 
-func dial(t testing.TB, i int, url string) *peer {
+func dial(t testing.TB, i int, url string) *peer { return dialBy(t, "websocket", i, url) }
+
+func dialBy(t testing.TB, transport string, i int, url string) *peer {
 	t.Helper()
-	cl, err := client.New(url, &client.Options{Transports: []string{"websocket"}})
+	cl, err := client.New(url, &client.Options{Transports: []string{transport}})
 	if err != nil {
 		t.Fatal(err)
 	}
