@@ -92,6 +92,8 @@ type Client struct {
 	link      *link      // while Connected
 	connector *connector // while Connecting or Reconnecting
 	attempts  int        // since the last success, the first one not counted
+	// dialDeadline is that of the context of Dial, for the transports to share: one that hangs must not take it all.
+	dialDeadline time.Time
 
 	queue     queue // of changes and attempts, for those who listen
 	onState   hooks.List[func(Change)]
@@ -140,6 +142,7 @@ func Dial(ctx context.Context, rawURL string, opts *Options) (*Socket, error) {
 		return nil, err
 	}
 	s := c.Of(c.path)
+	c.dialDeadline, _ = ctx.Deadline() // nobody else has the client yet
 	if err := s.connect(ctx, true); err != nil {
 		_ = c.Close() // nothing was sent
 		return nil, err

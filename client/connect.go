@@ -103,7 +103,14 @@ func (c *Client) run(k *connector, wait func()) {
 
 // attempt tries once. It returns the wait before the next attempt, nil if there is none.
 func (c *Client) attempt(k *connector) (wait func()) {
-	ctx, cancel := context.WithTimeoutCause(k.ctx, c.opts.ConnectTimeout, errConnectTimeout)
+	timeout := c.opts.ConnectTimeout
+	c.mu.Lock()
+	if !c.dialDeadline.IsZero() {
+		timeout = min(timeout, time.Until(c.dialDeadline))
+		c.dialDeadline = time.Time{}
+	}
+	c.mu.Unlock()
+	ctx, cancel := context.WithTimeoutCause(k.ctx, timeout, errConnectTimeout)
 	defer cancel()
 	var l *link
 	err := c.dial(ctx, func(conn conn) engine.Receiver {

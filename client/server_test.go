@@ -155,6 +155,32 @@ func TestDialErrors(t *testing.T) {
 	}
 }
 
+// The time that a caller gives is for all transports.
+func TestDialSharesItsTime(t *testing.T) {
+	io := socketio.NewServer(nil)
+	defer io.Close()
+	hanging := make(chan struct{})
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("transport") == "websocket" {
+			<-hanging
+			return
+		}
+		io.ServeHTTP(w, r)
+	}))
+	defer srv.Close()
+	defer close(hanging)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second) // less than AttemptTimeout
+	defer cancel()
+	s, err := client.Dial(ctx, srv.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Client().Close()
+	if got := s.Client().Transport(); got != "polling" {
+		t.Errorf("connected over %s", got)
+	}
+}
+
 func TestOptionsThatAreWrong(t *testing.T) {
 	for _, o := range []client.Options{
 		{AttemptTimeout: -1}, {Retries: -1}, {Buffer: client.BufferOptions{Policy: 9}}, {Format: 9}, {Transports: []string{}},

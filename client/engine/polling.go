@@ -106,7 +106,7 @@ func (p *polling) open(ctx context.Context, extra map[string]string) (h handshak
 }
 
 func (p *polling) handshake(extra map[string]string) (h handshake, err error) {
-	resp, err := p.get("", extra)
+	resp, err := p.get("", extra) //nolint:bodyclose // closeBody closes it
 	if err != nil {
 		return h, err
 	}
@@ -131,7 +131,7 @@ func (p *polling) handshake(extra map[string]string) (h handshake, err error) {
 // probe makes the stream for a session that polls, and returns when the server has
 // answered over it.
 func (p *polling) probe(ctx context.Context) error {
-	if err := p.guarded(ctx, func() error { _, err := p.get(p.conn.id, nil); return err }); err != nil {
+	if err := p.guarded(ctx, func() error { _, err := p.get(p.conn.id, nil); return err }); err != nil { //nolint:bodyclose // closeBody closes it
 		return err
 	}
 	// To the server, two POSTs of one session at a time are an error, and so are one
@@ -251,7 +251,7 @@ func (p *polling) read() error {
 			if last {
 				return nil
 			}
-			if _, err := p.get(p.conn.id, nil); err != nil {
+			if _, err := p.get(p.conn.id, nil); err != nil { //nolint:bodyclose // closeBody closes it
 				return err
 			}
 		}

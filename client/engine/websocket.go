@@ -45,7 +45,7 @@ func (*webSocket) size(m Message) int {
 
 // open makes the WebSocket and returns the handshake that comes over it.
 func (w *webSocket) open(ctx context.Context, extra map[string]string) (handshake, error) {
-	resp, err := w.connect(ctx, "", extra)
+	resp, err := w.connect(ctx, "", extra) //nolint:bodyclose // it is the connection
 	if err != nil {
 		return handshake{}, err
 	}
@@ -167,7 +167,7 @@ func (w *webSocket) first(ctx context.Context) ([]byte, error) {
 // probe makes the WebSocket for a session that has another transport, and returns
 // when the server has answered over it.
 func (w *webSocket) probe(ctx context.Context) error {
-	if _, err := w.connect(ctx, w.conn.id, nil); err != nil {
+	if _, err := w.connect(ctx, w.conn.id, nil); err != nil { //nolint:bodyclose // it is the connection
 		return err
 	}
 	stop := context.AfterFunc(ctx, w.kill)

@@ -301,7 +301,7 @@ func (t *target) explain(err error) string {
 	var b strings.Builder
 	b.WriteString(say("can't connect to %s", where))
 	for _, a := range dial.Attempts {
-		b.WriteString(say("\n  %s: %v", a.Transport, a.Err))
+		b.WriteString(say("\n  %s: %s", a.Transport, strings.TrimPrefix(a.Err.Error(), "engine: ")))
 	}
 	b.WriteString(say("\nRun \"sockeye doctor %s\" to find out more.", where))
 	return b.String()

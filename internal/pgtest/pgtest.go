@@ -36,7 +36,7 @@ func Start(t testing.TB, skip func(reason string)) *Server {
 	if len(found) == 0 {
 		skip("PostgreSQL is not installed (apt-get install postgresql)")
 	}
-	dir, err := os.MkdirTemp("", "pg") // t.TempDir is too long for a socket's name
+	dir, err := os.MkdirTemp("", "pg") //nolint:usetesting // t.TempDir is too long for a socket's name
 	if err != nil {
 		t.Fatal(err)
 	}
