@@ -197,7 +197,11 @@ func subscribe(ctx context.Context, p *goredis.PubSub, kind kind, wanted bool, n
 	case kind == toShard:
 		f = p.SUnsubscribe
 	}
-	_ = f(ctx, names...) // it has noted the names, and uses them when it connects again
+	// A connection that turns out to be lost is replaced before the names are noted, so that the new one does not have
+	// them. From then on they are noted.
+	if f(ctx, names...) != nil {
+		_ = f(ctx, names...)
+	}
 }
 
 // silence is how long nothing may come before Redis is asked whether it is there, and how long it may take to answer.
