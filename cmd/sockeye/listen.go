@@ -91,7 +91,7 @@ func (c *listenCommand) Run(s streams, g *globals) error {
 			return err
 		}
 	}
-	err = l.Wait(ctx, sock)
+	err = l.Wait(ctx)
 	cl.Close()
 	switch {
 	case err == nil && c.Count > 0 && ctx.Err() != nil && !l.Complete():

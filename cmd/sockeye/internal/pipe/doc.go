@@ -14,25 +14,36 @@ import (
 // untilGone returns a context that ends, with the reason as its cause, when the socket is disconnected for good.
 func untilGone(ctx context.Context, s *client.Socket) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
+	stop := watch(s, cancel)
+	if !s.Active() { // it was before anybody watched
+		cancel(errors.New("disconnected"))
+	}
+	return ctx, func() {
+		stop()
+		cancel(nil)
+	}
+}
+
+// watch calls gone when the socket is disconnected for good, until stop is called.
+func watch(s *client.Socket, gone func(error)) (stop func()) {
 	lost := s.OnDisconnect(func(reason client.Reason, err error) {
 		if s.Active() {
 			return
 		}
 		if err != nil {
-			cancel(fmt.Errorf("disconnected: %s: %w", reason, err))
+			gone(fmt.Errorf("disconnected: %s: %w", reason, err))
 		} else {
-			cancel(fmt.Errorf("disconnected: %s", reason))
+			gone(fmt.Errorf("disconnected: %s", reason))
 		}
 	})
 	refused := s.OnConnectError(func(err error) {
 		if !s.Active() {
-			cancel(fmt.Errorf("disconnected: %w", err))
+			gone(fmt.Errorf("disconnected: %w", err))
 		}
 	})
-	return ctx, func() {
+	return func() {
 		lost.Close()
 		refused.Close()
-		cancel(nil)
 	}
 }
 

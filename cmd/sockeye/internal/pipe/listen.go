@@ -37,18 +37,24 @@ type Listener struct {
 	writing error
 	ended   bool
 	end     chan struct{}
+	gone    chan error // has room for one: why the socket is disconnected for good
 }
 
 // Attach begins to listen. It is called before the socket connects, so that nothing is missed.
 func (l *Listener) Attach(s *client.Socket) {
 	l.end = make(chan struct{})
+	l.gone = make(chan error, 1)
+	watch(s, func(err error) {
+		select {
+		case l.gone <- err:
+		default:
+		}
+	})
 	s.OnAny(func(_ context.Context, m *client.Message) error { return l.hear(s, m) })
 }
 
 // Wait returns when enough has been heard, the time is over, ctx is done, or the socket is disconnected for good.
-func (l *Listener) Wait(ctx context.Context, s *client.Socket) error {
-	ctx, stop := untilGone(ctx, s)
-	defer stop()
+func (l *Listener) Wait(ctx context.Context) error {
 	var over <-chan time.Time
 	if l.Duration > 0 {
 		timer := time.NewTimer(l.Duration)
@@ -59,8 +65,8 @@ func (l *Listener) Wait(ctx context.Context, s *client.Socket) error {
 	select {
 	case <-l.end:
 	case <-over:
+	case gone = <-l.gone:
 	case <-ctx.Done():
-		gone = cause(ctx, nil)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
