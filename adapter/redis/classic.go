@@ -26,9 +26,9 @@ func (b *Broker) Classic() adapter.Factory {
 			pending:   make(map[string]*request), serving: make(map[string]*serving),
 		}
 		b.in.add(toPattern, c.events+"*", c.receiveEvent)
-		b.in.add(toChannel, c.requests, c.receiveRequest)
 		b.in.add(toChannel, c.responses, c.receiveResponse)
 		b.in.add(toChannel, c.responses+c.uid+"#", c.receiveResponse)
+		b.in.add(toChannel, c.requests, c.receiveRequest) // by which it is counted: the last
 		return c
 	}
 }

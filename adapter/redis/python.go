@@ -75,8 +75,8 @@ func (b *Broker) Python(o PythonOptions) adapter.Factory {
 		p := &python{q: q, host: host, ns: host.Namespace(), serving: make(map[*pythonServing]struct{})}
 		bus := &pythonBus{q: q, uid: cluster.NewUID(), channel: q.goChannel + "#" + p.ns + "#"}
 		bus.ready.Add(1)
-		b.in.add(toChannel, bus.channel, bus.receive)
 		b.in.add(toChannel, bus.channel+bus.uid+"#", bus.receive)
+		b.in.add(toChannel, bus.channel, bus.receive) // by which it is counted: the last
 		bus.a = cluster.New(host, bus.uid, bus, &cluster.Options{Logger: b.log})
 		bus.ready.Done()
 		p.among = bus.a

@@ -21,8 +21,8 @@ func (b *Broker) Sharded() adapter.Factory {
 		s.own = newOwn(s.uid, host.Namespace())
 		// What comes before there is an adapter waits.
 		s.ready.Add(1)
-		b.in.add(toShard, s.common, s.receive)
 		b.in.add(toShard, s.common+s.uid+"#", s.receive)
+		b.in.add(toShard, s.common, s.receive) // by which it is counted: the last
 		s.a = cluster.New(host, s.uid, s, &cluster.Options{Logger: b.log})
 		s.ready.Done()
 		return cluster.Watch(s.a, s)

@@ -25,8 +25,6 @@ func (b *Broker) Streams() adapter.Factory {
 	return func(host adapter.Host) adapter.Adapter {
 		s := &streamed{b: b, uid: cluster.NewUID(), common: b.opts.Prefix + "#" + host.Namespace() + "#"}
 		s.ready.Add(1)
-		b.in.add(toChannel, s.common, s.receiveMessage)
-		b.in.add(toChannel, s.common+s.uid+"#", s.receiveMessage)
 		b.stream.add(host.Namespace(), s)
 		s.a = cluster.New(host, s.uid, s, &cluster.Options{Logger: b.log})
 		s.ready.Done()
@@ -82,11 +80,17 @@ func (s *streamed) send(channel string, m *cluster.Message) error {
 // Servers implements [cluster.Bus].
 func (s *streamed) Servers(ctx context.Context) (int, error) { return s.b.numSub(ctx, false, s.common) }
 
+// subscribe has messages received. Others count this server from then on, and may rely on it reading the stream.
+func (s *streamed) subscribe() {
+	s.b.in.add(toChannel, s.common+s.uid+"#", s.receiveMessage)
+	s.b.in.add(toChannel, s.common, s.receiveMessage)
+}
+
 // Close implements [cluster.Bus].
 func (s *streamed) Close() error {
+	s.b.stream.remove(s.a.Host().Namespace())
 	s.b.in.remove(toChannel, s.common)
 	s.b.in.remove(toChannel, s.common+s.uid+"#")
-	s.b.stream.remove(s.a.Host().Namespace())
 	s.handling.Lock()
 	defer s.handling.Unlock()
 	s.closed = true
@@ -119,6 +123,7 @@ type stream struct {
 	mu         sync.Mutex
 	namespaces map[string]*streamed
 	reading    bool
+	placed     bool                    // it is known where in the stream the reading begins
 	client     goredis.UniversalClient // of its own: only closing it ends a read that waits
 }
 
@@ -131,6 +136,19 @@ func (r *stream) add(namespace string, s *streamed) {
 	if !r.reading && r.b.start(r.read) {
 		r.reading = true
 		r.client = goredis.NewUniversalClient(&r.b.opts.Redis)
+	}
+	if r.placed {
+		s.subscribe()
+	}
+}
+
+// place notes that entries are read from here on, so that none can be missed by who is counted as a server.
+func (r *stream) place() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.placed = true
+	for _, s := range r.namespaces {
+		s.subscribe()
 	}
 }
 
@@ -166,7 +184,9 @@ func (r *stream) read() {
 	down := false
 	for b.ctx.Err() == nil {
 		if last == "" {
-			last = r.end(client)
+			if last = r.end(client); last != "" {
+				r.place()
+			}
 		}
 		err := errors.New("redis: the end of the stream is not known")
 		var entries []goredis.XMessage
