@@ -9,13 +9,17 @@ GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: help demo build test test-deps lint vet bench bench-quick fuzz bundle
+.PHONY: help demo cluster-demo build test test-deps lint vet bench bench-quick fuzz bundle
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## the demo, on http://localhost:3000
 	go run ./cmd/sockeye serve
+
+ARGS ?=
+cluster-demo: ## three servers behind a balancer, one of which you kill (ARGS=--redis, ARGS=--help)
+	go run ./cmd/sockeye cluster-demo $(ARGS)
 
 build: ## the command, one static binary: bin/sockeye
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/sockeye ./cmd/sockeye

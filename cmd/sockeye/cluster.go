@@ -8,33 +8,48 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"github.com/sockeye-io/sockeye/adapter"
 	"github.com/sockeye-io/sockeye/adapter/nats"
 	"github.com/sockeye-io/sockeye/adapter/nats/embedded"
+	"github.com/sockeye-io/sockeye/adapter/redis"
 	"github.com/sockeye-io/sockeye/peers"
+	"github.com/sockeye-io/sockeye/peers/announce"
+	"github.com/sockeye-io/sockeye/socketio"
 )
 
 // clusterFlags make "sockeye serve" one of several servers.
 type clusterFlags struct {
 	Cluster       []string `placeholder:"ADDRESS" help:"Other servers to act as one with, as nats://HOST:PORT with commas between them; a host name stands for all its addresses. This server may be among them."`
 	ClusterListen string   `placeholder:"ADDRESS" help:"Where the other servers connect to, as HOST:PORT. \":6222\" if --cluster is given. May be given without --cluster on a server that the others know."`
+	Redis         string   `placeholder:"URL" help:"Other servers to act as one with are all those that use this Redis (redis://, rediss:// or unix://); there is no need for the two above then."`
 	ClusterSecret string   `env:"SOCKEYE_CLUSTER_SECRET" placeholder:"TEXT" help:"What the servers of the cluster share, 16 characters or more. Better given as SOCKEYE_CLUSTER_SECRET: others on this machine can see the command line."`
 	NodeID        string   `placeholder:"NAME" help:"The name of this server among the others: up to 4 letters and digits. One at random by default."`
 	NodeURL       string   `name:"node-url" placeholder:"URL" help:"Where the other servers reach this one's --addr, such as http://10.0.0.2:3000. Found out by default."`
 }
 
-func (f *clusterFlags) wanted() bool { return len(f.Cluster) > 0 || f.ClusterListen != "" }
+func (f *clusterFlags) wanted() bool {
+	return len(f.Cluster) > 0 || f.ClusterListen != "" || f.Redis != ""
+}
 
 // meetTime is how long a server waits for the first of the others before it serves.
 const meetTime = 2 * time.Second
 
-// A membership is a server's place in a cluster.
+// A membership is a server's place in a cluster. What joins it, an embedded NATS or a Redis, is there and the other not.
 type membership struct {
+	peers   *peers.Peers
+	adapter adapter.Factory
+	url     string // where others reach this server
+
 	node      *embedded.Server
 	broker    *nats.Broker
 	directory *nats.Directory
-	peers     *peers.Peers
+
+	redis    *redis.Broker
+	late     *lateDirectory
+	announce *announce.Directory
 }
 
 // join joins a cluster. The address is where this server serves.
@@ -42,6 +57,36 @@ func (f *clusterFlags) join(ctx context.Context, addr net.Addr, log *slog.Logger
 	if len(f.ClusterSecret) < 16 {
 		return nil, errors.New("a cluster needs a secret of 16 characters or more, the same on every server: set SOCKEYE_CLUSTER_SECRET")
 	}
+	if f.Redis != "" && (len(f.Cluster) > 0 || f.ClusterListen != "") {
+		return nil, errors.New("--redis and --cluster are two ways to be one of several servers; choose one")
+	}
+	m := &membership{url: f.NodeURL, late: new(lateDirectory)}
+	if m.url == "" {
+		m.url = ownURL(addr)
+	} else if u, err := url.Parse(m.url); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return nil, fmt.Errorf("--node-url %q is not http://HOST:PORT", m.url)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, m.leave())
+		}
+	}()
+	secret := []byte(f.ClusterSecret)
+	if m.peers, err = peers.New(peers.Options{ID: f.NodeID, Directory: m.late, Secret: secret, Logger: log}); err != nil {
+		return nil, err
+	}
+	if f.Redis != "" {
+		err = m.joinRedis(ctx, f.Redis, log)
+	} else {
+		err = m.joinNATS(ctx, f, secret, log)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+func (m *membership) joinNATS(ctx context.Context, f *clusterFlags, secret []byte, log *slog.Logger) (err error) {
 	var others []string
 	for _, s := range f.Cluster {
 		address := strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(s), "nats://"), "/")
@@ -49,43 +94,72 @@ func (f *clusterFlags) join(ctx context.Context, addr net.Addr, log *slog.Logger
 			continue
 		}
 		if _, _, err := net.SplitHostPort(address); err != nil {
-			return nil, fmt.Errorf("--cluster %q is not nats://HOST:PORT", s)
+			return fmt.Errorf("--cluster %q is not nats://HOST:PORT", s)
 		}
 		others = append(others, address)
 	}
-	base := f.NodeURL
-	if base == "" {
-		base = ownURL(addr)
-	} else if u, err := url.Parse(base); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, fmt.Errorf("--node-url %q is not http://HOST:PORT", base)
-	}
-	m := new(membership)
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, m.leave())
-		}
-	}()
-	secret := []byte(f.ClusterSecret)
 	if m.node, err = embedded.Start(embedded.Options{Listen: f.ClusterListen, Peers: others, Secret: secret, Logger: log}); err != nil {
-		return nil, err
+		return err
 	}
 	if m.broker, err = m.node.Open(nats.Options{Logger: log}); err != nil {
-		return nil, err
-	}
-	directory := new(lateDirectory)
-	if m.peers, err = peers.New(peers.Options{ID: f.NodeID, Directory: directory, Secret: secret, Logger: log}); err != nil {
-		return nil, err
+		return err
 	}
 	m.meet(ctx, len(others) > 0)
-	if m.directory, err = m.broker.Directory(nats.DirectoryOptions{ID: m.peers.ID(), URL: base}); err != nil {
-		return nil, err
+	if m.directory, err = m.broker.Directory(nats.DirectoryOptions{ID: m.peers.ID(), URL: m.url}); err != nil {
+		return err
 	}
-	directory.Directory = m.directory
-	return m, nil
+	m.late.set(m.directory)
+	m.adapter = m.broker.Adapter()
+	return nil
 }
 
-// A lateDirectory is given when the name of the server is known; nobody asks before.
-type lateDirectory struct{ peers.Directory }
+func (m *membership) joinRedis(ctx context.Context, rawURL string, log *slog.Logger) (err error) {
+	if m.redis, err = openRedis(rawURL, "", log); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, meetTime)
+	defer cancel()
+	if err := m.redis.Ping(ctx); err != nil {
+		return codeError{exitConnect, "cannot reach Redis: " + err.Error()}
+	}
+	m.adapter = m.redis.Classic()
+	return nil
+}
+
+// opened tells the others where the server is, if that goes by way of its own adapter.
+func (m *membership) opened(io *socketio.Server) (err error) {
+	if m.redis == nil {
+		return nil
+	}
+	if m.announce, err = announce.New(io.Of("/"), announce.Options{ID: m.peers.ID(), URL: m.url}); err != nil {
+		return err
+	}
+	m.late.set(m.announce)
+	return nil
+}
+
+// closing tells the others that the server is about to go.
+func (m *membership) closing() error {
+	if m.announce == nil {
+		return nil
+	}
+	return m.announce.Close()
+}
+
+// A lateDirectory is given when the name of the server is known, or the server is there.
+type lateDirectory struct {
+	d atomic.Pointer[peers.Directory]
+}
+
+func (l *lateDirectory) set(d peers.Directory) { l.d.Store(&d) }
+
+// Lookup implements [peers.Directory].
+func (l *lateDirectory) Lookup(id string) (baseURL string, ok bool) {
+	if d := l.d.Load(); d != nil {
+		return (*d).Lookup(id)
+	}
+	return "", false
+}
 
 // meet waits a moment for another server, so that the first clients find a cluster.
 func (m *membership) meet(ctx context.Context, expected bool) {
@@ -105,6 +179,9 @@ func (m *membership) meet(ctx context.Context, expected bool) {
 // leave ends what join began; the Socket.IO server is closed before.
 func (m *membership) leave() error {
 	var errs []error
+	if m.redis != nil {
+		errs = append(errs, m.redis.Close())
+	}
 	if m.directory != nil {
 		errs = append(errs, m.directory.Close())
 	}
@@ -122,6 +199,9 @@ func (m *membership) leave() error {
 
 // text tells how other servers join.
 func (m *membership) text() string {
+	if m.redis != nil {
+		return fmt.Sprintf("  Node            %s, joined by others with the same --redis\n\n", m.peers.ID())
+	}
 	return fmt.Sprintf("  Node            %s, joined by others with --cluster nats://%s\n\n", m.peers.ID(), m.node.Addr())
 }
 

@@ -43,6 +43,7 @@ type demoServer struct {
 	io     *socketio.Server
 	chat   *chat.Chat
 	lab    *lab.Lab
+	peers  *peers.Peers // nil: there are none
 	events atomic.Int64
 	stop   chan struct{}
 	done   chan struct{}
@@ -55,6 +56,10 @@ type serverNumbers struct {
 	Events     int64          `json:"events"` // a second, both directions
 	People     int            `json:"people"`
 	Visits     int            `json:"visits"`
+
+	// In a cluster:
+	Node    string `json:"node,omitzero"`
+	Carried int64  `json:"carried,omitzero"` // requests passed on to other servers, since the start
 }
 
 var (
@@ -63,7 +68,7 @@ var (
 )
 
 func newDemo(o demoOptions) (*demoServer, error) {
-	d := &demoServer{mux: http.NewServeMux(), stop: make(chan struct{}), done: make(chan struct{})}
+	d := &demoServer{mux: http.NewServeMux(), peers: o.peers, stop: make(chan struct{}), done: make(chan struct{})}
 	opts := &socketio.Options{
 		Engine:   engineio.Options{Path: o.path, MaxSessions: 2000, MaxPayload: 100_000, TrustedProxies: o.proxies},
 		Recovery: &socketio.RecoveryOptions{MaxDisconnection: 30 * time.Second, RunMiddlewares: true},
@@ -105,7 +110,7 @@ func newDemo(o demoOptions) (*demoServer, error) {
 	d.mux.Handle(o.path, d.io)
 	d.mux.Handle("/lab/{visit}/{lane}/", d.lab)
 	d.health()
-	files, err := pages(o.path)
+	files, err := pages(o.path, o.peers != nil)
 	if err != nil {
 		return nil, errors.Join(err, d.close())
 	}
@@ -132,6 +137,9 @@ func (d *demoServer) tell() {
 				Events:     int64(float64(d.events.Swap(0))/now.Sub(last).Seconds() + 0.5),
 				People:     d.chat.People(),
 				Visits:     d.lab.Visits(),
+			}
+			if d.peers != nil {
+				n.Node, n.Carried = d.peers.ID(), d.peers.Stats().Carried
 			}
 			last = now
 			for _, io := range append(d.lab.Servers(), d.io) {
@@ -167,8 +175,9 @@ func (d *demoServer) release() error {
 	return d.lab.Close()
 }
 
-// pages serves the embedded pages: "/chat" is chat.html, and so on.
-func pages(socketPath string) (http.Handler, error) {
+// pages serves the embedded pages: "/chat" is chat.html, and so on. In a cluster they read the server's name from the id of
+// their session.
+func pages(socketPath string, cluster bool) (http.Handler, error) {
 	files := map[string][]byte{}
 	err := fs.WalkDir(demo.Files, ".", func(name string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
@@ -185,7 +194,7 @@ func pages(socketPath string) (http.Handler, error) {
 			files["/assets/"+name] = content
 		}
 	}
-	files["/assets/env.js"] = fmt.Appendf(nil, "export default { path: %q };\n", socketPath)
+	files["/assets/env.js"] = fmt.Appendf(nil, "export default { path: %q, cluster: %t };\n", socketPath, cluster)
 	started := time.Now()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {

@@ -32,20 +32,7 @@ func (c *emitCommand) emitRedis(ctx context.Context, s streams, in io.Reader, me
 	if c.Ack {
 		return codeError{exitUsage, "with --redis there are no acknowledgements"}
 	}
-	rawURL := c.URL
-	if !strings.Contains(rawURL, "://") {
-		rawURL = "redis://" + rawURL
-	}
-	o, err := goredis.ParseURL(rawURL)
-	if err != nil {
-		return codeError{exitUsage, "the URL of Redis is wrong"} // the error may show the password
-	}
-	broker, err := redis.Open(redis.Options{
-		Redis: goredis.UniversalOptions{
-			Addrs: []string{o.Addr}, Username: o.Username, Password: o.Password, DB: o.DB, TLSConfig: o.TLSConfig,
-		},
-		Prefix: c.Prefix, Logger: slog.New(slog.DiscardHandler),
-	})
+	broker, err := openRedis(c.URL, c.Prefix, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
@@ -84,6 +71,23 @@ func (c *emitCommand) emitRedis(ctx context.Context, s streams, in io.Reader, me
 		err = fmt.Errorf("%d events were not sent, or not for sure", lost)
 	}
 	return err
+}
+
+// openRedis returns a broker for the URL of a Redis.
+func openRedis(rawURL, prefix string, log *slog.Logger) (*redis.Broker, error) {
+	if !strings.Contains(rawURL, "://") {
+		rawURL = "redis://" + rawURL
+	}
+	o, err := goredis.ParseURL(rawURL)
+	if err != nil {
+		return nil, codeError{exitUsage, "the URL of Redis is wrong"} // the error may show the password
+	}
+	return redis.Open(redis.Options{
+		Redis: goredis.UniversalOptions{
+			Addrs: []string{o.Addr}, Username: o.Username, Password: o.Password, DB: o.DB, TLSConfig: o.TLSConfig,
+		},
+		Prefix: prefix, Logger: log,
+	})
 }
 
 // emitLines emits what becomes of each line. Lines that are wrong are told, and left out.

@@ -26,14 +26,15 @@ const (
 type commands struct {
 	globals
 
-	Connect    connectCommand    `cmd:"" help:"Talk to a Socket.IO server: type events, see what arrives."`
-	Emit       emitCommand       `cmd:"" help:"Send an event, or one for each line of standard input."`
-	Listen     listenCommand     `cmd:"" help:"Write the events that arrive, one a line."`
-	Load       loadCommand       `cmd:"" help:"Load a Socket.IO server with many clients, and measure."`
-	Doctor     doctorCommand     `cmd:"" help:"Examine a Socket.IO server: what works, what doesn't, what to change."`
-	Serve      serveCommand      `cmd:"" help:"Run the demo: a chat and the transport lab."`
-	Completion completionCommand `cmd:"" help:"Print the completion for a shell."`
-	Version    versionCommand    `cmd:"" help:"Print the version."`
+	Connect     connectCommand     `cmd:"" help:"Talk to a Socket.IO server: type events, see what arrives."`
+	Emit        emitCommand        `cmd:"" help:"Send an event, or one for each line of standard input."`
+	Listen      listenCommand      `cmd:"" help:"Write the events that arrive, one a line."`
+	Load        loadCommand        `cmd:"" help:"Load a Socket.IO server with many clients, and measure."`
+	Doctor      doctorCommand      `cmd:"" help:"Examine a Socket.IO server: what works, what doesn't, what to change."`
+	Serve       serveCommand       `cmd:"" help:"Run the demo: a chat and the transport lab."`
+	ClusterDemo clusterDemoCommand `cmd:"" help:"Run the demo on three servers behind a balancer, and kill one of them."`
+	Completion  completionCommand  `cmd:"" help:"Print the completion for a shell."`
+	Version     versionCommand     `cmd:"" help:"Print the version."`
 }
 
 // Help is shown below the commands.

@@ -34,6 +34,7 @@ func (*serveCommand) Help() string {
   sockeye serve --path /realtime/ --log debug     another path, and everything logged
   sockeye serve --cluster nats://10.0.0.1:6222,nats://10.0.0.2:6222
                                                   one of several servers, behind any balancer
+  sockeye serve --redis redis://10.0.0.9:6379     the same, by way of a Redis
   sockeye serve --trusted-proxies 10.0.0.0/8      behind a proxy that sets X-Forwarded-For
   sockeye serve --trusted-proxies 10.0.0.7 --proxy-protocol
                                                   behind HAProxy with send-proxy or send-proxy-v2
@@ -80,9 +81,9 @@ func (c *serveCommand) serve(ctx context.Context, s streams) error {
 	}
 	opts := demoOptions{path: path, origins: c.Cors, proxies: trusted, log: log}
 	clusterText := ""
+	var m *membership
 	if c.wanted() {
-		m, err := c.join(ctx, ln.Addr(), log)
-		if err != nil {
+		if m, err = c.join(ctx, ln.Addr(), log); err != nil {
 			ln.Close()
 			return err
 		}
@@ -91,13 +92,19 @@ func (c *serveCommand) serve(ctx context.Context, s streams) error {
 				log.Warn("leaving the cluster", "err", err)
 			}
 		}()
-		opts.adapter, opts.peers = m.broker.Adapter(), m.peers
+		opts.adapter, opts.peers = m.adapter, m.peers
 		clusterText = m.text()
 	}
 	d, err := newDemo(opts)
 	if err != nil {
 		ln.Close()
 		return err
+	}
+	if m != nil {
+		if err := m.opened(d.io); err != nil {
+			ln.Close()
+			return errors.Join(err, d.close())
+		}
 	}
 	server := &http.Server{
 		Handler:           d,
@@ -110,11 +117,19 @@ func (c *serveCommand) serve(ctx context.Context, s streams) error {
 
 	select {
 	case err := <-served:
+		if m != nil {
+			err = errors.Join(err, m.closing())
+		}
 		return errors.Join(err, d.close())
 	case <-ctx.Done():
 	}
 	fmt.Fprintln(s.out, "\nStopping…")
 	d.drain(ctx, s, c.Drain)
+	if m != nil {
+		if err := m.closing(); err != nil {
+			log.Warn("leaving the cluster", "err", err)
+		}
+	}
 	deadline, cancel := context.WithTimeout(context.Background(), shutdownTime)
 	defer cancel()
 	// The Socket.IO server first: an HTTP server waits for open responses, and ours stay open until they are told.

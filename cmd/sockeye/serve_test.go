@@ -118,7 +118,7 @@ func TestPages(t *testing.T) {
 		"/":                                 "Socket.IO for Go",
 		"/chat":                             "<title>Chat",
 		"/lab":                              "<title>Transport lab",
-		"/assets/env.js":                    `export default { path: "/live/" };`,
+		"/assets/env.js":                    `export default { path: "/live/", cluster: false };`,
 		"/assets/socket.io.esm.min.js":      "export",
 		"/assets/base.css":                  "@font-face",
 		"/assets/instrument-sans.woff2":     "wOF2",

@@ -1,4 +1,4 @@
-import { ms, nameOf, open, showState } from "./link.js";
+import { ms, nameOf, nodeOf, open, showState } from "./link.js";
 
 const $ = (id) => document.getElementById(id);
 const keptItems = 400; // messages and notices kept per room in this page
@@ -21,6 +21,7 @@ const rooms = new Map(); // name → room this tab is in
 let list = []; // what the server says about all rooms
 let here = null;
 let boot = ""; // tells one life of the server from the next: message ids start again
+let node = ""; // which server of a cluster this is
 let ready = false; // connected, welcomed, and back in the rooms
 let limits = { text: 2000 };
 
@@ -49,10 +50,12 @@ socket.on("welcome", async (w) => {
   setName(w.name);
   const restarted = boot && boot !== w.boot;
   boot = w.boot;
+  const moved = node && node !== nodeOf(socket);
+  node = nodeOf(socket);
   if (!w.resumed) {
     const wanted = rooms.size ? [...rooms.keys()] : firstRooms();
     for (const name of wanted) await join(name, !here).catch(() => {});
-    if (restarted) for (const room of rooms.values()) addEvent(room, "The server was restarted");
+    if (restarted) for (const room of rooms.values()) addEvent(room, moved ? `You are on node ${node} now` : "The server was restarted");
   }
   ready = true;
   showNotice();
@@ -308,7 +311,13 @@ document.addEventListener("visibilitychange", () => {
 });
 
 function addMessage(room, m, render = true) {
-  if (room.items.some((i) => i.boot === boot && i.id === m.id)) return;
+  // Another server of a cluster has the same messages under other numbers.
+  const known = room.items.find((i) => i.boot && (i.boot === boot ? i.id === m.id
+    : i.at === m.at && i.from.id === m.from.id && i.text === m.text));
+  if (known) {
+    Object.assign(known, { id: m.id, boot });
+    return;
+  }
   const item = { ...m, boot };
   // Messages of a room are numbered; one that overtook another goes back in its place, before what is still unsent.
   let at = room.items.length;

@@ -231,6 +231,10 @@ control.on("server", (s) => {
   $("sEvents").textContent = number(s.events);
   $("sPeople").textContent = number(s.people);
   $("sVisits").textContent = number(s.visits);
+  for (const [id, value] of [["sNode", s.node], ["sCarried", s.node && number(s.carried ?? 0)]]) {
+    $(id).textContent = value ?? "";
+    $(id).parentElement.hidden = !value;
+  }
 });
 
 // Messages to the server, lane by lane: all at once they would wait for each other, as four lanes need a connection for each

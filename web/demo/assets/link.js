@@ -13,6 +13,11 @@ export function open(namespace, options = {}) {
   return io(namespace, { path, ...(forced ? { transports: forced.split(",") } : {}), ...options });
 }
 
+/** The server of a cluster that the socket's session is on, as the session's id says; "" if there is no cluster. */
+export function nodeOf(socket) {
+  return env.cluster ? (socket.io.engine?.id ?? "").slice(0, 4).replace(/-+$/, "") : "";
+}
+
 /** Keeps an element of class "state" telling how the socket's connection is. */
 export function showState(socket, element, onChange = () => {}) {
   const label = element.firstElementChild;
@@ -21,7 +26,10 @@ export function showState(socket, element, onChange = () => {}) {
     label.textContent = text;
     onChange(state, text);
   };
-  const up = () => set("up", `Connected over ${nameOf(socket.io.engine?.transport?.name)}`);
+  const up = () => {
+    const node = nodeOf(socket);
+    set("up", `Connected over ${nameOf(socket.io.engine?.transport?.name)}${node && ` to node ${node}`}`);
+  };
   socket.on("connect", () => {
     up();
     socket.io.engine.on("upgrade", up);

@@ -462,9 +462,11 @@ func (h *hub) tellChange(u *user) {
 
 // claim reserves a name nobody else has: the wanted one, or that with a number, or a guest's.
 func (h *hub) claim(id, want string) string {
-	if want == "" {
+	// Other servers of a cluster count guests, too.
+	for guest, taken := want == "", true; guest && taken; {
 		h.guests++
 		want = fmt.Sprintf("Guest %d", h.guests)
+		_, taken = h.names[fold(want)]
 	}
 	name := want
 	for n := 2; ; n++ {

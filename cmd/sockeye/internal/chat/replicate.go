@@ -228,6 +228,12 @@ func (h *hub) apply(n news) {
 func (h *hub) applyUser(node string, x *replicated) {
 	u := h.users[x.User.ID]
 	if u == nil {
+		// It may be the page of one who was on a server that has died, see arrive.
+		for _, old := range h.users {
+			if x.Key != "" && !x.User.Away && old.key == x.Key && (old.Away || old.node != "") {
+				h.drop(old)
+			}
+		}
 		u = &user{User: x.User, rooms: map[string]*room{}, node: node}
 		if _, taken := h.names[fold(u.Name)]; !taken {
 			h.names[fold(u.Name)] = u.ID

@@ -1,6 +1,8 @@
 package chat
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -153,6 +155,41 @@ func TestReplicaOfOneThatDies(t *testing.T) {
 		synctest.Wait()
 		if b.people() != 1 || len(b.seen) != 0 {
 			t.Errorf("%d people", b.people())
+		}
+	})
+}
+
+// Whose server dies is there once for the third server, too, as soon as he has come to another.
+func TestReplicaOfOneThatMoves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, _ := newTestHub(t, Limits{})
+		b, _ := newTestHub(t, Limits{})
+		c, there := newTestHub(t, Limits{})
+		join2(t, a, b, c)
+		for _, h := range []*hub{a, b} { // a falls silent, and he goes to b
+			id := "socket on " + h.node
+			if err := errors.Join(second(h.arrive(id, "Ann", "key")), second(h.join(id, "lobby"))); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		if got := there.take(); got != "lobby joined Ann; lobby left Ann; lobby joined Ann" || c.people() != 1 {
+			t.Errorf("%d people, said %q", c.people(), got)
+		}
+		// Guests of different servers have different names.
+		names := map[string]bool{}
+		for i, h := range []*hub{a, b, c, a} {
+			u, err := h.arrive(fmt.Sprint("guest ", i), "", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			names[u.Name] = true
+		}
+		for i := range 4 {
+			if want := fmt.Sprint("Guest ", i+1); !names[want] {
+				t.Errorf("nobody is called %s: %v", want, names)
+			}
 		}
 	})
 }
