@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -316,20 +317,21 @@ func testAcks(t *testing.T, f *fixture) {
 
 func testAcksMissing(t *testing.T, f *fixture) {
 	io := f.nodes[0].io
-	for i, c := range f.clients[:5] {
-		go c.answer(`["ask"]`, fmt.Sprintf(`[%d]`, i))
-	}
-	start := time.Now()
-	acks, err := io.Timeout(time.Second).EmitWithAck(context.Background(), "ask")
-	e, ok := errors.AsType[*socketio.AckTimeoutError](err)
-	if !ok || len(acks) != 5 || e.Received != 5 {
-		t.Errorf("%d acks, %v", len(acks), err)
-	}
-	if d := time.Since(start); d > patience {
-		t.Errorf("it took %v", d)
-	}
-	// The late answer harms nobody.
-	f.clients[5].answer(`["ask"]`, `["late"]`)
+	inTime(t, "five acks", func(d time.Duration) bool {
+		var asked sync.WaitGroup
+		for i, c := range f.clients[:5] {
+			asked.Go(func() { c.answer(`["ask"]`, fmt.Sprintf(`[%d]`, i)) })
+		}
+		acks, err := io.Timeout(d).EmitWithAck(context.Background(), "ask")
+		e, ok := errors.AsType[*socketio.AckTimeoutError](err)
+		if !ok || e.Received != len(acks) {
+			t.Fatalf("%d acks, %v", len(acks), err)
+		}
+		asked.Wait()
+		// The late answer harms nobody.
+		f.clients[5].answer(`["ask"]`, `["late"]`)
+		return len(acks) == 5
+	})
 	if got := f.who(t, func() error { return io.Emit("ev") }); got != "[0 1 2 3 4 5]" {
 		t.Errorf("reached %s", got)
 	}
@@ -495,7 +497,9 @@ func testServerSideEmitWithAck(t *testing.T, f *fixture) {
 			n.io.OnServerSide("half", func(_ context.Context, m *socketio.Message) error { return m.Ack(i) })
 		}
 	}
-	acks, err := f.nodes[0].io.ServerSideEmitWithAck(context.Background(), "ask", 1)
+	long, stop := context.WithTimeout(t.Context(), patience)
+	defer stop()
+	acks, err := f.nodes[0].io.ServerSideEmitWithAck(long, "ask", 1)
 	sum := 0
 	for _, a := range acks {
 		var n int
@@ -507,11 +511,15 @@ func testServerSideEmitWithAck(t *testing.T, f *fixture) {
 	if err != nil || len(acks) != 2 || sum != 3 {
 		t.Errorf("%d acks, sum %d, %v", len(acks), sum, err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-	defer cancel()
-	if acks, err := f.nodes[0].io.ServerSideEmitWithAck(ctx, "half"); err == nil || len(acks) != 1 {
-		t.Errorf("%d acks, %v; want one and an error", len(acks), err)
-	}
+	inTime(t, "one ack of two", func(d time.Duration) bool {
+		ctx, cancel := context.WithTimeout(t.Context(), d)
+		defer cancel()
+		acks, err := f.nodes[0].io.ServerSideEmitWithAck(ctx, "half")
+		if err == nil || len(acks) > 1 {
+			t.Fatalf("%d acks, %v; want one and an error", len(acks), err)
+		}
+		return len(acks) == 1
+	})
 }
 
 // A server that left is not waited for.

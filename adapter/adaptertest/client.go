@@ -17,8 +17,20 @@ import (
 	"github.com/sockeye-io/sockeye/socketio"
 )
 
-// patience is how long the suite waits for what must come.
-const patience = 15 * time.Second
+// patience is how long the suite waits for what must come, on a machine that is slow and busy.
+const patience = time.Minute
+
+// inTime calls f with longer and longer times until it is true: for what ends by a timeout, before which something
+// must have happened.
+func inTime(t testing.TB, what string, f func(time.Duration) bool) {
+	t.Helper()
+	for d := 500 * time.Millisecond; d < patience; d *= 4 {
+		if f(d) {
+			return
+		}
+	}
+	t.Fatalf("%s: not so, however long it may take", what)
+}
 
 // A node is one server of the cluster under test.
 type node struct {
@@ -83,6 +95,8 @@ type client struct {
 	ID   string
 	conn io.ReadWriteCloser
 
+	sending sync.Mutex
+
 	mu     sync.Mutex
 	cond   *sync.Cond
 	queue  []string
@@ -133,15 +147,21 @@ func (c *client) read(r *bufio.Reader) {
 		if op == ws.OpBinary {
 			text = "b:" + text
 		}
-		if text != "2" {
+		ping := text == "2"
+		if !ping {
 			c.queue = append(c.queue, text)
 			c.cond.Broadcast()
 		}
 		c.mu.Unlock()
+		if ping {
+			c.send("3")
+		}
 	}
 }
 
 func (c *client) send(text string) {
+	c.sending.Lock()
+	defer c.sending.Unlock()
 	_ = ws.WriteFrame(c.conn, ws.MaskFrameInPlace(ws.NewTextFrame([]byte(text))))
 }
 

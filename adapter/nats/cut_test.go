@@ -1,8 +1,10 @@
 package nats_test
 
 import (
+	"errors"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -96,37 +98,46 @@ func (w *wire) set(cut bool) {
 	w.cond.Broadcast()
 }
 
-// A network that is cut without a word is noticed, makes no emitter wait, and is no problem any more when it is healed.
+// A network that is cut, and nobody notices, makes no emitter wait.
+func TestNobodyWaitsForTheNetwork(t *testing.T) {
+	s := startNATS(t, -1)
+	w := newWire(t, s.Addr().String())
+	options := []gonats.Option{gonats.PingInterval(time.Hour)}
+	a := memberOf(t, openWith(t, nats.Options{URL: w.ln.Addr().String(), NATS: options, MaxQueued: 1 << 20}), "/")
+	ready(t, a)
+	w.set(true)
+	p := event(`["` + strings.Repeat("x", 10_000) + `"]`)
+	eventually(t, "a full queue", func() bool { return errors.Is(a.Adapter.Broadcast(p, adapter.Target{}), nats.ErrQueueFull) })
+	w.set(false)
+}
+
+// A network that is cut without a word is noticed, and is no problem any more when it is healed.
 func TestNetworkIsCut(t *testing.T) {
 	s := startNATS(t, -1)
 	w := newWire(t, s.Addr().String())
-	pings := []gonats.Option{gonats.PingInterval(200 * time.Millisecond), gonats.Timeout(300 * time.Millisecond)}
+	pings := []gonats.Option{gonats.PingInterval(500 * time.Millisecond), gonats.MaxPingsOutstanding(4), gonats.Timeout(2 * time.Second)}
 	a := memberOf(t, openWith(t, nats.Options{URL: w.ln.Addr().String(), NATS: pings, MaxQueued: 1 << 20}), "/")
 	b := memberOf(t, open(t, s.ClientURL()), "/")
 	ready(t, a, b)
 	a.RoomCreated("before")
 	w.set(true)
-	longest := time.Duration(0)
 	p := event(`["x"]`)
 	eventually(t, "that it is known", func() bool {
 		for range 1000 {
-			begun := time.Now()
 			_ = a.Adapter.Broadcast(p, adapter.Target{}) // taken, too much, or down
-			longest = max(longest, time.Since(begun))
 		}
 		a.RoomCreated("meanwhile")
 		return !a.broker.Stats().Connected
 	})
-	if longest > time.Second {
-		t.Errorf("an emitter waited for %v", longest)
-	}
 	w.set(false)
 	eventually(t, "the connection", func() bool { return a.broker.Ping(t.Context()) == nil && a.broker.Stats().Connected })
 	ready(t, a, b)
 	for _, room := range []string{"before", "meanwhile"} {
 		text := `["to ` + room + `"]`
-		b.emit(t, text, room)
-		eventually(t, text, func() bool { return a.has(text) })
+		eventually(t, text, func() bool {
+			b.emit(t, text, room) // again and again: it may take the connection for lost once more
+			return a.has(text)
+		})
 	}
 	if a.broker.Stats().Lost == 0 {
 		t.Error("nothing was lost")

@@ -70,9 +70,10 @@ func TestQueueIsBounded(t *testing.T) {
 
 func TestDirectory(t *testing.T) {
 	s := startNATS(t, -1)
+	const interval = time.Second // five of which nobody may be late
 	directory := func(id, url string) *nats.Directory {
 		t.Helper()
-		d, err := open(t, s.ClientURL()).Directory(nats.DirectoryOptions{ID: id, URL: url, Interval: 50 * time.Millisecond})
+		d, err := open(t, s.ClientURL()).Directory(nats.DirectoryOptions{ID: id, URL: url, Interval: interval})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,7 +106,7 @@ func TestDirectory(t *testing.T) {
 	finds(a, "C", "http://elsewhere")
 	// Who dies is forgotten.
 	dying := open(t, s.ClientURL())
-	if _, err := dying.Directory(nats.DirectoryOptions{ID: "D", URL: "http://d", Interval: 50 * time.Millisecond}); err != nil {
+	if _, err := dying.Directory(nats.DirectoryOptions{ID: "D", URL: "http://d", Interval: interval}); err != nil {
 		t.Fatal(err)
 	}
 	finds(a, "D", "http://d")

@@ -94,23 +94,21 @@ func (p *publisher) run() {
 func (p *publisher) send(batch []publication) {
 	ctx, cancel := context.WithTimeout(p.b.ctx, publishTimeout)
 	defer cancel()
-	lost := 0
 	for len(batch) > 0 {
 		n := 1
 		for n < len(batch) && batch[n].sharded == batch[0].sharded && (batch[n].entry == nil) == (batch[0].entry == nil) {
 			n++
 		}
-		failed, err := p.sendAlike(ctx, batch[:n])
-		lost += failed
+		lost, err := p.sendAlike(ctx, batch[:n])
 		batch = batch[n:]
 		if err != nil {
 			lost += len(batch)
-			p.fail(err)
-			break
+			batch = nil
 		}
-	}
-	if lost > 0 {
-		p.b.stats.lost.Add(int64(lost))
+		p.b.stats.lost.Add(int64(lost)) // before it is known that Redis is gone
+		if err != nil {
+			p.fail(err)
+		}
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
@@ -55,13 +54,7 @@ func (s *server) start() {
 	}
 	c := s.client()
 	defer c.Close()
-	for range 500 {
-		if c.Ping(context.Background()).Err() == nil {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	s.t.Fatal("redis-server does not answer")
+	eventually(s.t, "redis-server answers", func() bool { return c.Ping(context.Background()).Err() == nil })
 }
 
 // stop ends the server without giving it time for anything.
