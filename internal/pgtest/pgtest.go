@@ -89,7 +89,7 @@ func (s *Server) Start() {
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	for range 1000 {
+	for range 6000 { // a minute, and more
 		if s.command("pg_isready", "-q", "-h", s.Dir).Run() == nil {
 			return
 		}
