@@ -70,9 +70,10 @@ type Outage struct {
 	Nodes       []string // nil: all
 }
 
-// Rules say what may be lost. Nothing may ever be repeated, or overtake another of the same origin.
+// Rules say what may be lost. In one session nothing may ever be repeated, or overtake another of the same origin.
 type Rules struct {
-	// Recovery: whoever was away gets what was sent meanwhile, and servers what was sent while they had no broker.
+	// Recovery: whoever was away gets what was sent meanwhile, and servers what was sent while they had no broker. All
+	// sessions of a receiver are one.
 	Recovery bool
 	// Settle is how long after joining a room a receiver may miss what other servers emit to it.
 	Settle time.Duration
@@ -92,6 +93,9 @@ type Report struct {
 	// What was not received, and need not be: because the receiver was not connected (or not yet in the room, or not
 	// any more when it arrived), because of an outage, or because it was still in the process that was killed.
 	Away, Outage, Killed int
+	// Again are messages that were received once more in a later session that is not the continuation of the one before:
+	// from the server that emitted it, and by who then came to another server before the message did.
+	Again int
 	// What must not be.
 	Lost, Repeated, Reordered, Stray int
 	// Examples tell of the first of each.
@@ -138,7 +142,7 @@ func Run(messages []Message, receivers []Receiver, rules Rules) *Report {
 	had := make([]map[Key]bool, len(receivers))
 	left := map[Key]bool{} // messages that have left the server that emitted them
 	for i := range receivers {
-		had[i] = r.received(&receivers[i], sent, left)
+		had[i] = r.received(&receivers[i], sent, left, &rules)
 	}
 	for i := range messages {
 		for j := range receivers {
@@ -154,11 +158,15 @@ func Run(messages []Message, receivers []Receiver, rules Rules) *Report {
 }
 
 // received goes through what one receiver got, in the order in which it got it.
-func (r *Report) received(who *Receiver, sent map[Key]*Message, left map[Key]bool) map[Key]bool {
+func (r *Report) received(who *Receiver, sent map[Key]*Message, left map[Key]bool, rules *Rules) map[Key]bool {
 	first := map[Key]Receipt{}
 	last := map[[2]string]Receipt{} // by sender and origin
 	had := map[Key]bool{}
 	for _, s := range who.Sessions {
+		here := map[Key]bool{}
+		if !rules.Recovery {
+			clear(last)
+		}
 		for _, got := range s.Receipts {
 			m := sent[got.Key]
 			switch {
@@ -172,12 +180,20 @@ func (r *Report) received(who *Receiver, sent map[Key]*Message, left map[Key]boo
 			if m.Node != "" && s.Node != m.Node {
 				left[got.Key] = true
 			}
-			if before, again := first[got.Key]; again {
+			before, again := first[got.Key]
+			if again && !rules.Recovery && !here[got.Key] && got.At-m.Ended <= rules.Reach {
+				r.Again++
+				again = false
+			}
+			here[got.Key] = true
+			if again {
 				r.example(&r.Repeated, "repeated: %s received %v at %v (origin %s) and again at %v (origin %s, on %s)",
 					who.Name, got.Key, before.At, before.Origin, got.At, got.Origin, s.Node)
 				continue
 			}
-			first[got.Key], had[got.Key] = got, true
+			if !had[got.Key] {
+				first[got.Key], had[got.Key] = got, true
+			}
 			stream := [2]string{got.Sender, got.Origin}
 			if before, ok := last[stream]; ok && before.N > got.N {
 				r.example(&r.Reordered, "reordered: %s received %v at %v, after %v at %v, both of origin %s, on %s",

@@ -46,10 +46,10 @@ func (w *world) drop(i, n int) {
 	*w.of(i) = slices.DeleteFunc(*w.of(i), func(r Receipt) bool { return r.N == n })
 }
 
-type counts struct{ due, lost, repeated, reordered, stray, away, outage, killed int }
+type counts struct{ due, lost, repeated, reordered, stray, away, outage, killed, again int }
 
 func of(r *Report) counts {
-	return counts{r.Due, r.Lost, r.Repeated, r.Reordered, r.Stray, r.Away, r.Outage, r.Killed}
+	return counts{r.Due, r.Lost, r.Repeated, r.Reordered, r.Stray, r.Away, r.Outage, r.Killed, r.Again}
 }
 
 func TestRun(t *testing.T) {
@@ -57,6 +57,14 @@ func TestRun(t *testing.T) {
 		return func(w *world) {
 			w.rules.Outages = []Outage{{From: 600 * ms, Until: 600 * ms, Nodes: nodes}}
 			w.drop(1, 50) // sent at 600 ms
+		}
+	}
+	// next gives "here" another session on B, in which it receives message n.
+	next := func(n int, at Times) func(*world) {
+		return func(w *world) {
+			r := &w.receivers[0]
+			r.Sessions = append(r.Sessions, Session{ID: "3", Node: "B", From: 1095 * ms, Until: 3000 * ms,
+				Receipts: []Receipt{{Key: Key{"s", n}, Origin: "A1-1", At: at}}})
 		}
 	}
 	for name, c := range map[string]struct {
@@ -71,10 +79,23 @@ func TestRun(t *testing.T) {
 			r := *w.of(0)
 			*w.of(0) = slices.Insert(slices.Clone(r), 51, r[50])
 		}, counts{due: 200, repeated: 1}, "repeated: here received s/50 at 602ms (origin A1-1) and again at 602ms (origin A1-1, on A)"},
-		"a message comes twice, in different sessions": {func(w *world) {
-			r := &w.receivers[0]
-			r.Sessions = append(r.Sessions, Session{ID: "3", Node: "B", From: 2000 * ms, Until: 3000 * ms, Receipts: (*w.of(0))[99:]})
+		"a message comes again in another session": {next(99, 1100*ms), counts{due: 200, again: 1}, ""},
+		"a message comes again long afterwards":    {next(99, 1200*ms), counts{due: 200, repeated: 1}, "and again"},
+		"with recovery no message comes again": {func(w *world) {
+			next(99, 1100*ms)(w)
+			w.rules.Recovery = true
 		}, counts{due: 200, repeated: 1}, "and again"},
+		"a message comes late, in another session": {func(w *world) {
+			w.drop(0, 50)
+			next(99, 1100*ms)(w)
+			w.receivers[0].Sessions[1].Receipts[0].Key = Key{"s", 50}
+		}, counts{due: 200}, ""},
+		"with recovery no message comes late": {func(w *world) {
+			w.drop(0, 50)
+			next(99, 1100*ms)(w)
+			w.receivers[0].Sessions[1].Receipts[0].Key = Key{"s", 50}
+			w.rules.Recovery = true
+		}, counts{due: 200, reordered: 1}, "reordered: here received s/50 at 1.1s, after s/99"},
 		"two messages change places": {func(w *world) {
 			r := *w.of(1)
 			r[50], r[51] = r[51], r[50]
