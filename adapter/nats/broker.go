@@ -51,7 +51,7 @@ var (
 // A Broker is a server's connection to NATS. Its methods are safe for concurrent use.
 type Broker struct {
 	opts   Options
-	id     [8]byte // in front of the parts of large messages
+	id     [8]byte // of who publishes, in stamps and parts
 	ctx    context.Context
 	cancel context.CancelFunc
 	log    *slog.Logger
@@ -88,7 +88,7 @@ type Stats struct {
 	Published int64 // messages sent, and confirmed to have reached NATS
 	Received  int64 // messages of other servers
 	Lost      int64 // messages that were taken and could not be sent, or whose sending was not confirmed
-	Dropped   int64 // messages of other servers that came faster than they could be handled
+	Dropped   int64 // messages of other servers that came faster than they could be handled, or out of order
 }
 
 // Open returns a broker, which connects in the background. The error is that of options that make no sense.

@@ -24,7 +24,8 @@
 //
 // What one server publishes arrives at each other server in that order, over whichever subjects: everything a server
 // publishes, its changing interest in rooms included, goes over one connection through one queue, and so does what it
-// receives.
+// receives. Messages are numbered: what arrives nevertheless after something that was published later, because it was under
+// way while the network was gone and connections were made anew, is dropped, and counted in [Stats].
 //
 // NATS keeps nothing: what is published while a server has no connection is lost to the clients of that server. Clients
 // are always served by the server they are connected to, with or without NATS. While NATS can't be reached, operations

@@ -14,6 +14,10 @@ type outbox struct {
 	b    *Broker
 	subs map[string]*gonats.Subscription // belongs to run
 
+	// These belong to run, too.
+	number  uint64 // of messages published
+	stamped []byte // the one that is being published
+
 	mu      sync.Mutex
 	queue   []task
 	bytes   int           // of what waits to be published
@@ -229,18 +233,29 @@ func (o *outbox) do(nc *gonats.Conn, batch []task) {
 // send hands a message to the connection, in parts if it is too large for NATS.
 func (o *outbox) send(nc *gonats.Conn, t task) error {
 	limit := int(nc.MaxPayload())
-	if limit <= 0 || len(t.payload) <= limit {
-		return nc.Publish(t.subject, t.payload)
+	if limit <= 0 || stampSize+len(t.payload) <= limit {
+		return o.stamp(nc, t.subject, t.payload)
 	}
-	if limit <= partHeader {
+	if limit <= stampSize+partHeader {
 		return gonats.ErrMaxPayload
 	}
-	for _, part := range split(o.b.id, t.payload, limit) {
-		if err := nc.Publish(t.subject, part); err != nil {
+	for _, part := range split(o.b.id, t.payload, limit-stampSize) {
+		if err := o.stamp(nc, t.subject, part); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// stamp hands a message to the connection, which makes a copy.
+func (o *outbox) stamp(nc *gonats.Conn, subject string, payload []byte) error {
+	o.number++
+	o.stamped = append(appendStamp(o.stamped[:0], o.b.id, o.number), payload...)
+	err := nc.Publish(subject, o.stamped)
+	if cap(o.stamped) > 64<<10 { // which is seldom needed
+		o.stamped = nil
+	}
+	return err
 }
 
 // refused looks at why the connection did not take a message.

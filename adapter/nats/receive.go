@@ -8,6 +8,7 @@ import (
 
 // pump hands what NATS delivers to the namespaces. It never waits, so that nothing is dropped on the way to it.
 func (b *Broker) pump() {
+	var seen stamps
 	for {
 		select {
 		case m := <-b.in:
@@ -16,11 +17,16 @@ func (b *Broker) pump() {
 				continue
 			}
 			name, _, _ := strings.Cut(rest[1:], ".")
+			payload, ok := seen.check(m.Data, time.Now())
+			if !ok {
+				b.stats.dropped.Add(1)
+				continue
+			}
 			b.mu.Lock()
 			t := b.taking[name]
 			b.mu.Unlock()
 			if t != nil {
-				t.take(m.Data)
+				t.take(payload)
 			}
 		case <-b.ctx.Done():
 			return
