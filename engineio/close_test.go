@@ -594,16 +594,22 @@ func TestProbe(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, s *server) {
 		c := s.ws()
 		answer := make(chan bool, 2)
-		for range 2 { // they share a ping
+		for range 2 {
 			go func() { answer <- c.peer.Probe(time.Second) }()
 		}
-		c.expect("2")
-		synctest.Wait()
-		c.send("3")
+		for range 2 { // the second began after the first ping was sent
+			c.expect("2")
+			synctest.Wait()
+			c.send("3")
+		}
 		if first, second := <-answer, <-answer; !first || !second {
 			t.Error("the peer has answered")
 		}
+		// The answer to a ping of before is none.
+		c.expect("2")
 		go func() { answer <- c.peer.Probe(time.Second) }()
+		synctest.Wait()
+		c.send("3")
 		c.expect("2")
 		if <-answer {
 			t.Error("the peer has not answered")

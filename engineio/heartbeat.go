@@ -52,32 +52,39 @@ func (s *Session) ping() {
 	s.timer.Reset(s.server.opts.PingTimeout)
 }
 
-// Probe sends a ping now and reports whether the peer answers within d. A
+// Probe sends a ping now and reports whether the peer answers it within d. A
 // connection can be dead for as long as PingInterval and PingTimeout together
-// before that is noticed; this finds out sooner.
+// before that is noticed; this finds out sooner. The answer to an earlier ping
+// proves nothing: it may have been on its way when the peer left.
 func (s *Session) Probe(d time.Duration) bool {
-	s.mu.Lock()
-	if s.state != stateOpen {
-		s.mu.Unlock()
-		return false
-	}
-	if s.heartbeat == heartbeatIdle {
-		s.ping()
-	}
-	if s.answered == nil {
-		s.answered = make(chan struct{})
-	}
-	answered := s.answered
-	s.mu.Unlock()
 	timer := time.NewTimer(d)
 	defer timer.Stop()
-	select {
-	case <-answered:
+	for {
 		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.state != stateClosed // which also answers
-	case <-timer.C:
-		return false
+		if s.state != stateOpen {
+			s.mu.Unlock()
+			return false
+		}
+		fresh := s.heartbeat == heartbeatIdle
+		if fresh {
+			s.ping()
+		}
+		if s.answered == nil {
+			s.answered = make(chan struct{})
+		}
+		answered := s.answered
+		s.mu.Unlock()
+		select {
+		case <-answered: // by the end of the session, too
+			if !fresh {
+				continue
+			}
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return s.state != stateClosed
+		case <-timer.C:
+			return false
+		}
 	}
 }
 
