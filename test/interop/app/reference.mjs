@@ -11,6 +11,8 @@ const name = options.package || "socket.io";
 const { Server = require(name) } = require(name);
 
 const http = createServer();
+// Node closes what is idle for five seconds, and with it what a client has just sent there if it is slow to read.
+http.keepAliveTimeout = 600_000;
 const given = {
   serveClient: false,
   pingInterval: options.pingInterval,

@@ -176,7 +176,7 @@ if flavour == "aiohttp":
 elif flavour == "asgi":
     import uvicorn
 
-    config = uvicorn.Config(socketio.ASGIApp(sio), log_level="error", ws="websockets", lifespan="off")
+    config = uvicorn.Config(socketio.ASGIApp(sio), log_level="error", ws="websockets", lifespan="off", timeout_keep_alive=600)
     uvicorn.Server(config).run(sockets=[listener])
 elif flavour == "eventlet":
     import eventlet.wsgi

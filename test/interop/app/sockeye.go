@@ -146,7 +146,7 @@ func wire(s *socketio.Socket, r *reasons) {
 		return s.Emit("echo", args...)
 	})
 	on("ask", func(ctx context.Context, _ *socketio.Message, args []any) error {
-		reply, err := s.Timeout(5*time.Second).EmitWithAck(ctx, "question", args...)
+		reply, err := s.Timeout(time.Minute).EmitWithAck(ctx, "question", args...)
 		if err != nil {
 			return err
 		}
@@ -157,7 +157,7 @@ func wire(s *socketio.Socket, r *reasons) {
 		return s.Emit("answered", values...)
 	})
 	on("askall", func(ctx context.Context, m *socketio.Message, args []any) error {
-		replies, err := ns.Timeout(5*time.Second).EmitWithAck(ctx, "question", args...)
+		replies, err := ns.Timeout(time.Minute).EmitWithAck(ctx, "question", args...)
 		if err != nil {
 			return err
 		}

@@ -16,7 +16,7 @@ import (
 )
 
 // limit ends what hangs; it measures nothing.
-const limit = 30 * time.Second
+const limit = 2 * time.Minute
 
 // way is how a client reaches a server: which transports it is given, and on which it ends.
 type way struct {

@@ -34,7 +34,7 @@ type Driver struct {
 	// Do carries out what the driver asks for between two steps of a case, such as a restart of the server. The
 	// returned value is the answer.
 	Do func(what string, args json.RawMessage) (any, error)
-	// Limit bounds the whole run; 0 means two minutes.
+	// Limit bounds the whole run; 0 means five minutes.
 	Limit time.Duration
 }
 
@@ -44,7 +44,7 @@ func (d *Driver) Run(t *testing.T) {
 	t.Helper()
 	limit := d.Limit
 	if limit == 0 {
-		limit = 2 * time.Minute
+		limit = 5 * time.Minute
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()

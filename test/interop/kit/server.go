@@ -121,7 +121,7 @@ func Eventually(t testing.TB, what string, ok func() bool) {
 
 // Wait is Eventually for code outside of a test's own goroutine.
 func Wait(ctx context.Context, what string, ok func() bool) error {
-	limit := time.NewTimer(30 * time.Second)
+	limit := time.NewTimer(2 * time.Minute)
 	defer limit.Stop()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

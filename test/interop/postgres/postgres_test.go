@@ -25,7 +25,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long something may take that takes no time.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // A scene is what the driver, which is the Node server, has the Go server do.
 type scene struct {

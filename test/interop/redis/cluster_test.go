@@ -25,7 +25,7 @@ import (
 type message = client.Message
 
 // patience is how long a test waits for what must come.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // startRedis starts a redis-server on a socket and returns its name.
 func startRedis(t testing.TB) string {

@@ -117,7 +117,7 @@ func (c *cluster) testAcks(t *testing.T) {
 			{[]string{"nobody"}, "ask", "[]", false},
 			{nil, "silent", "[]", true},
 		} {
-			o := operation{Op: "ack", Event: x.event, Rooms: x.rooms, Timeout: 5000, Args: []any{"?"}}
+			o := operation{Op: "ack", Event: x.event, Rooms: x.rooms, Timeout: 30_000, Args: []any{"?"}}
 			if x.fails {
 				o.Timeout = 300
 			}
