@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -144,7 +143,15 @@ func (c *Client) attempt(k *connector) (wait func()) {
 	return c.await(k, delay)
 }
 
-var errConnectTimeout = errors.New("client: no connection in time")
+// errConnectTimeout is a context.DeadlineExceeded too: whether the deadline of a Dial or the attempt that shares it ends
+// first is chance.
+var errConnectTimeout error = connectTimeoutError{}
+
+type connectTimeoutError struct{}
+
+func (connectTimeoutError) Error() string { return "client: no connection in time" }
+func (connectTimeoutError) Unwrap() error { return context.DeadlineExceeded }
+func (connectTimeoutError) Timeout() bool { return true }
 
 // retry decides whether there is another attempt, and when. If not, nobody wants the connection any more. c.mu is held.
 func (c *Client) retry(reason Reason, err error) (delay time.Duration, ok bool) {

@@ -148,6 +148,10 @@ func TestDialErrors(t *testing.T) {
 	if _, err = client.Dial(ctx, slow.URL, nil); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error is %v", err)
 	}
+	_, err = client.Dial(t.Context(), slow.URL, &client.Options{ConnectTimeout: 50 * time.Millisecond})
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error of an attempt that takes too long is %v", err)
+	}
 	for _, url := range []string{"ftp://x", "http://", "x", "http://[", ""} {
 		if _, err := client.New(url, nil); err == nil {
 			t.Errorf("%q is a URL", url)

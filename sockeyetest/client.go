@@ -120,7 +120,8 @@ func explain(err error) string {
 }
 
 // Cut breaks the connections of the client, as a reset does: without a goodbye, but both sides notice at once. The
-// client may connect again.
+// client may connect again. Over polling and streaming a client that has no request under way at this moment loses
+// nothing, and goes on with its next one: to be sure that it waits in a request, call [testing/synctest.Wait] before.
 func (c *Client) Cut() { c.link.Cut() }
 
 // Freeze lets nothing pass between the client and the server, in either direction, and nobody notices: a cable that is

@@ -46,6 +46,7 @@ func TestCutPolling(t *testing.T) {
 			srv := sockeyetest.Start(t, room(nil))
 			ada := srv.Connect(t, "/", sockeyetest.Transports(over))
 			for _, cut := range []func(){ada.Cut, srv.Cut, ada.Offline} {
+				synctest.Wait() // until its next request has begun
 				cut()
 				ada.ExpectDisconnect(t, client.ReasonTransportError)
 				ada.Online()
