@@ -4,13 +4,37 @@ go 1.26.0
 
 require (
 	github.com/gobwas/ws v1.5.0
+	github.com/redis/go-redis/v9 v9.23.0
 	github.com/sockeye-io/sockeye v0.0.0
 	go.uber.org/goleak v1.3.0
 )
 
 require (
+	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
+	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/google/go-tpm v0.9.8 // indirect
+	github.com/klauspost/compress v1.20.3 // indirect
+	github.com/minio/highwayhash v1.0.4 // indirect
+	github.com/nats-io/jwt/v2 v2.8.2 // indirect
+	github.com/nats-io/nats-server/v2 v2.15.2 // indirect
+	github.com/nats-io/nats.go v1.55.0 // indirect
+	github.com/nats-io/nkeys v0.4.16 // indirect
+	github.com/nats-io/nuid v1.0.1 // indirect
+	go.uber.org/atomic v1.12.0 // indirect
+	golang.org/x/crypto v0.58.0 // indirect
+	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/time v0.16.0 // indirect
+)
+
+require (
 	github.com/go-json-experiment/json v1.27.2 // indirect
 	github.com/gobwas/httphead v0.1.0 // indirect
+	github.com/sockeye-io/sockeye/adapter/nats v0.0.0
+	github.com/sockeye-io/sockeye/adapter/redis v0.0.0
 )
 
 replace github.com/sockeye-io/sockeye => ..
+
+replace github.com/sockeye-io/sockeye/adapter/nats => ../adapter/nats
+
+replace github.com/sockeye-io/sockeye/adapter/redis => ../adapter/redis
