@@ -102,6 +102,7 @@ type visitor struct {
 	heard  []string
 	joined bool
 	people []chat.User
+	told   []string // when it joined: what the room remembers
 }
 
 func visit(t *testing.T, front, name string, transports []string) *visitor {
@@ -147,6 +148,10 @@ func (v *visitor) join() bool {
 	defer v.mu.Unlock()
 	v.joined = err == nil
 	v.people = reply.Members
+	v.told = nil
+	for _, m := range reply.History {
+		v.told = append(v.told, m.From.Name+": "+m.Text)
+	}
 	return v.joined
 }
 
@@ -166,8 +171,8 @@ func (v *visitor) await(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// everybodyTalks has everybody say something that all others must hear, once.
-func everybodyTalks(t *testing.T, visitors []*visitor, text string) {
+// everybodySays has everybody say something.
+func everybodySays(t *testing.T, visitors []*visitor, text string) {
 	t.Helper()
 	for _, v := range visitors {
 		// A connection may be lost only now that went through a server that is gone. Then it is said again, as the page
@@ -185,6 +190,24 @@ func everybodyTalks(t *testing.T, visitors []*visitor, text string) {
 			v.join()
 		}
 	}
+}
+
+// everybodyJoins has everybody be in the room, whether he had to come back or not.
+func everybodyJoins(t *testing.T, visitors []*visitor) {
+	t.Helper()
+	for _, v := range visitors {
+		for end := time.Now().Add(longPatience); !v.join(); time.Sleep(50 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%s does not come back", v.name)
+			}
+		}
+	}
+}
+
+// everybodyTalks has everybody say something that all others must hear, once.
+func everybodyTalks(t *testing.T, visitors []*visitor, text string) {
+	t.Helper()
+	everybodySays(t, visitors, text)
 	for _, v := range visitors {
 		for _, from := range visitors {
 			if from == v {
@@ -234,14 +257,7 @@ func TestCluster(t *testing.T) {
 		}
 	}
 	t.Logf("%d of %d visitors have noticed at once", lost, len(visitors))
-	// Everybody is back when he can join again, whether he had to come back or not.
-	for _, v := range visitors {
-		for end := time.Now().Add(longPatience); !v.join(); time.Sleep(50 * time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatalf("%s does not come back", v.name)
-			}
-		}
-	}
+	everybodyJoins(t, visitors)
 	everybodyTalks(t, visitors, "still here")
 	// Everybody is there, and nobody of the server that was killed who has not come back.
 	for end := time.Now().Add(longPatience); ; time.Sleep(200 * time.Millisecond) {
