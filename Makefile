@@ -9,7 +9,7 @@ GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: help demo cluster-demo build test test-deps lint vet bench bench-quick fuzz bundle
+.PHONY: help demo cluster-demo build test test-deps lint vet bench bench-quick fuzz chaos bundle
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ bench: ## measure against the floor and Node, in about six minutes; writes docs/
 
 bench-quick: ## the same in a minute and a half, for the terminal only
 	cd bench && go run . -quick
+
+chaos: ## kill, cut off and replace servers and brokers for some minutes, as root with pulled cables; writes docs/reliability.md (ARGS=-help)
+	cd test/interop && go run ./cmd/chaos -docs ../../docs $(ARGS)
 
 FUZZTIME ?= 20s
 fuzz: ## run every fuzzer for FUZZTIME (20s)

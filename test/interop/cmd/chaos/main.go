@@ -6,7 +6,7 @@
 //	go run ./cmd/chaos                               everything
 //	go run ./cmd/chaos -short                        a little of everything
 //	go run ./cmd/chaos -adapters nats -runs kill,hop some of it
-//	go run ./cmd/chaos -docs ../../docs              also writes the figures into reliability.md there
+//	go run ./cmd/chaos -docs ../../docs              also writes the figures into reliability.md there, if all is well
 package main
 
 import (
@@ -95,6 +95,9 @@ func parseFlags(args []string, stderr io.Writer) (*options, error) {
 	}
 	if o.recovery != "" && o.recovery != "on" && o.recovery != "off" {
 		return nil, errors.New("-recovery is on or off")
+	}
+	if o.docs != "" && (o.short || o.times > 0) {
+		return nil, errors.New("-docs wants the usual numbers: leave -short and -times out")
 	}
 	if o.jobs < 1 {
 		return nil, errors.New("-jobs must be 1 or more")
@@ -200,13 +203,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	table := markdown(results)
-	fmt.Fprint(stdout, table)
-	if o.docs != "" {
-		if err := writeDocs(o.docs, table); err != nil {
-			return err
-		}
-	}
+	found := rows(results)
+	fmt.Fprint(stdout, markdown(found))
 	bad := 0
 	for _, err := range failures {
 		if err != nil {
@@ -216,5 +214,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if bad > 0 {
 		return fmt.Errorf("%d of %d runs failed", bad, len(todo))
 	}
+	if o.docs != "" {
+		return writeDocs(o.docs, found, order())
+	}
 	return nil
+}
+
+// order is that of the rows of the table.
+func order() []string {
+	var keys []string
+	for _, kind := range kinds {
+		for _, name := range []string{kind, kind + ", recovery"} {
+			for _, r := range chaos.Runs {
+				keys = append(keys, name+"/"+r.Name)
+			}
+		}
+	}
+	return keys
 }

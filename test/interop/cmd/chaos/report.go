@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -32,11 +33,19 @@ func median(d []time.Duration) time.Duration {
 	return sorted[len(sorted)/2].Round(time.Millisecond)
 }
 
-// markdown is the table of the results.
-func markdown(results []*chaos.Result) string {
-	var b strings.Builder
-	b.WriteString("| adapter | run | messages | to be received | received | missed: away | missed: cut off | died with a server | lost | repeated | reordered | whole again |\n")
-	b.WriteString("|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|\n")
+// header begins the table of the results.
+const header = `| adapter | run | emitted | receipts due | lost | repeated | reordered | missed: away | missed: cut off | died with a server | again | together again |
+|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|
+`
+
+// A row is a line of the table.
+type row struct {
+	key  string // adapter and run
+	text string
+}
+
+func rows(results []*chaos.Result) []row {
+	var all []row
 	for _, r := range results {
 		if r == nil {
 			continue
@@ -50,11 +59,48 @@ func markdown(results []*chaos.Result) string {
 			back = fmt.Sprintf("%v (max %v)", median(r.Back), slices.Max(r.Back).Round(time.Millisecond))
 		}
 		c := r.Report
-		fmt.Fprintf(&b, "| %s | %s × %d | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n",
-			name, r.Run, r.Times, number(c.Acked), number(c.Due), number(c.Due-c.Lost), number(c.Away), number(c.Outage), number(c.Killed),
-			number(c.Lost+c.Stray), number(c.Repeated), number(c.Reordered), back)
+		all = append(all, row{name + "/" + r.Run, fmt.Sprintf("| %s | %s × %d | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n",
+			name, r.Run, r.Times, number(c.Acked), number(c.Due), number(c.Lost), number(c.Repeated), number(c.Reordered),
+			number(c.Away), number(c.Outage), number(c.Killed), number(c.Again), back)})
 	}
-	return b.String()
+	return all
+}
+
+// parseRows reads the table of an earlier time.
+func parseRows(table string) []row {
+	var all []row
+	for line := range strings.Lines(table) {
+		cells := strings.Split(line, "|")
+		if len(cells) < 3 || strings.HasPrefix(line, "|--") || strings.HasPrefix(line, "| adapter ") {
+			continue
+		}
+		run, _, _ := strings.Cut(strings.TrimSpace(cells[2]), " ")
+		all = append(all, row{strings.TrimSpace(cells[1]) + "/" + run, line})
+	}
+	return all
+}
+
+// merge returns the rows of both, and of those that both have the later ones, in the order of order.
+func merge(before, later []row, order []string) []row {
+	texts := map[string]string{}
+	for _, r := range append(slices.Clone(before), later...) {
+		texts[r.key] = r.text
+	}
+	var all []row
+	for _, key := range order {
+		if text, ok := texts[key]; ok {
+			all = append(all, row{key, text})
+		}
+	}
+	return all
+}
+
+func markdown(rows []row) string {
+	text := header
+	for _, r := range rows {
+		text += r.text
+	}
+	return text
 }
 
 // number writes 12,345.
@@ -71,18 +117,25 @@ const (
 	end   = "<!-- end of figures -->"
 )
 
-// writeDocs puts the table between the marks in reliability.md.
-func writeDocs(folder, table string) error {
+// writeDocs puts the figures between the marks in reliability.md, in place of those that were there of the same runs.
+func writeDocs(folder string, later []row, order []string) error {
 	path := filepath.Join(folder, "reliability.md")
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	before, rest, ok := strings.Cut(string(data), begin)
-	_, after, ok2 := strings.Cut(rest, end)
-	if !ok || !ok2 {
-		return fmt.Errorf("%s has no marks for the figures", path)
+	text, err := insert(string(data), later, order)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
 	}
-	text := before + begin + "\n" + table + "\n" + end + after
 	return os.WriteFile(path, []byte(text), 0o644)
+}
+
+func insert(text string, later []row, order []string) (string, error) {
+	before, rest, ok := strings.Cut(text, begin)
+	table, after, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		return "", errors.New("there are no marks for the figures")
+	}
+	return before + begin + "\n" + markdown(merge(parseRows(table), later, order)) + "\n" + end + after, nil
 }
