@@ -41,10 +41,10 @@ vet: ## gofmt, go vet and staticcheck
 lint: vet ## vet and golangci-lint (the first time takes minutes: it is built)
 	@for m in $(MODULES); do echo "golangci-lint $$m"; (cd $$m && $(GOLANGCI) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
 
-bench: ## measure against the floor and Node, in about six minutes; writes docs/benchmarks.md
+bench: ## measure against the floor and Node, in about ten minutes; writes docs/benchmarks.md
 	cd bench && go run . -docs ../docs
 
-bench-quick: ## the same in a minute and a half, for the terminal only
+bench-quick: ## the same in two and a half minutes, for the terminal only
 	cd bench && go run . -quick
 
 chaos: ## kill, cut off and replace servers and brokers for some minutes, as root with pulled cables; writes docs/reliability.md (ARGS=-help)

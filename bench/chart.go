@@ -20,7 +20,7 @@ const (
 
 // chart draws each line of the table as bars, relative to the costliest server of the line, with a mark where the
 // budget is. It is SVG with its own dark colours.
-func (rep *report) chart() string {
+func (rep *report) chart(title string) string {
 	var rows []row
 	for _, r := range rep.rows {
 		if r.unit != "" {
@@ -31,10 +31,10 @@ func (rep *report) chart() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-labelledby="t d">`+"\n",
 		chartWidth, height, chartWidth, height)
-	b.WriteString(`<title id="t">What an operation costs the server</title>` + "\n<desc id=\"d\">" + html.EscapeString(rep.chartText(rows)) + "</desc>\n")
+	b.WriteString(`<title id="t">` + title + "</title>\n<desc id=\"d\">" + html.EscapeString(rep.chartText(rows)) + "</desc>\n")
 	b.WriteString(chartStyle)
 	fmt.Fprintf(&b, `<rect class="page" width="%d" height="%d" rx="10"/>`+"\n", chartWidth, height)
-	fmt.Fprintf(&b, `<text class="head" x="%d" y="36">What an operation costs the server</text>`+"\n", chartLeft)
+	fmt.Fprintf(&b, `<text class="head" x="%d" y="36">%s</text>`+"\n", chartLeft, title)
 	x := chartLeft
 	for _, s := range rep.servers {
 		fmt.Fprintf(&b, `<rect class="%s" x="%d" y="53" width="12" height="12" rx="3"/><text class="key" x="%d" y="63">%s</text>`+"\n",

@@ -1,12 +1,13 @@
 //go:build linux
 
-// Command bench measures Sockeye against a server without logic and against the Node server, and its Go client against
-// Node's, prints the tables, and says which budgets hold. It takes about five minutes, and is run in this folder:
+// Command bench measures Sockeye against a server without logic and against the Node server, its Go client against Node's,
+// and several servers as one against several of Node's, prints the tables, and says which budgets hold. It takes about ten
+// minutes, and is run in this folder:
 //
 //	go run .                          everything, the table on standard output
 //	go run . -quick                   one short round, for a first look
 //	go run . -only echo1,broadcast10  some of it
-//	go run . -docs ../docs            also writes benchmarks.md and benchmarks.svg there
+//	go run . -docs ../docs            also writes benchmarks.md and its pictures there
 //
 // Servers take turns on every load and in every round, so that a change in what else the machine does falls on all of
 // them. Figures are medians over the rounds; a ratio is the median of each round's ratio.
@@ -56,7 +57,7 @@ func parseFlags(args []string, stderr io.Writer) (*options, error) {
 	f.IntVar(&o.repeat, "repeat", 0, "rounds; 0: 3, or 1 with -quick")
 	f.BoolVar(&o.quick, "quick", false, "short loads and 3,000 connects")
 	f.BoolVar(&o.check, "check", false, "fail when a budget is missed")
-	f.StringVar(&o.docs, "docs", "", "also write benchmarks.md and benchmarks.svg into this `folder`")
+	f.StringVar(&o.docs, "docs", "", "also write benchmarks.md and its pictures into this `folder`")
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
@@ -92,6 +93,9 @@ func scenarioNames() []string {
 	for _, s := range clientScenarios {
 		names = append(names, s.name)
 	}
+	for _, l := range acrossLoads {
+		names = append(names, l.name)
+	}
 	return names
 }
 
@@ -124,7 +128,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	cluster, err := prepareAcross(ctx, dir, o.servers, stderr)
+	if err != nil {
+		return err
+	}
+	am, err := measureAcross(ctx, o, cluster, stderr)
+	if err != nil {
+		return err
+	}
 	rep := newReport(o, m, servers, lines)
+	rep.across = newReport(o, am, cluster.servers, acrossLines())
+	rep.across.repeat = acrossRounds(o)
+	rep.acrossTimings = acrossTimings(am, cluster.servers)
 	rep.clients = newReport(o, cm, clients, clientLines)
 	if len(rep.rows) > 0 {
 		fmt.Fprint(stdout, "Servers\n\n", rep.table())
@@ -132,18 +147,26 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(rep.clients.rows) > 0 {
 		fmt.Fprint(stdout, "\nClients\n\n", rep.clients.table())
 	}
+	if len(rep.across.rows) > 0 {
+		fmt.Fprint(stdout, "\nSeveral servers\n\n", rep.across.table(), "\n", rep.acrossTimings)
+	}
 	if o.docs != "" {
 		if err := os.WriteFile(filepath.Join(o.docs, "benchmarks.md"), []byte(rep.markdown()), 0o644); err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(o.docs, "benchmarks.svg"), []byte(rep.chart()), 0o644); err != nil {
+		if len(rep.across.rows) > 0 {
+			if err := os.WriteFile(filepath.Join(o.docs, "benchmarks-servers.svg"), []byte(rep.across.acrossChart()), 0o644); err != nil {
+				return err
+			}
+		}
+		if err := os.WriteFile(filepath.Join(o.docs, "benchmarks.svg"), []byte(rep.chart("What an operation costs the server")), 0o644); err != nil {
 			return err
 		}
 	}
-	if len(m.failures) > 0 {
-		return fmt.Errorf("not every message arrived as it should:\n%s", strings.Join(m.failures, "\n"))
+	if failures := append(m.failures, am.failures...); len(failures) > 0 {
+		return fmt.Errorf("not every message arrived as it should:\n%s", strings.Join(failures, "\n"))
 	}
-	if missed := rep.missed + rep.clients.missed; o.check && missed > 0 {
+	if missed := rep.missed + rep.clients.missed + rep.across.missed; o.check && missed > 0 {
 		return fmt.Errorf("%d budgets are missed", missed)
 	}
 	return nil

@@ -29,6 +29,9 @@ type report struct {
 	quick   bool
 	// clients is the report on the client programs; nil in that one itself.
 	clients *report
+	// across is the report on several servers as one; nil likewise.
+	across        *report
+	acrossTimings string
 }
 
 // row is a line of the table with its figures: what each server took, as a median over the rounds.
@@ -214,12 +217,12 @@ func (r row) budgetText() string {
 		if name == "node" {
 			name = "Node"
 		}
-		return fmt.Sprintf("≤ %g × %s", b.limit, name)
+		return fmt.Sprintf("≤ %.3g × %s", b.limit, name)
 	}
 }
 
-// clientsTable is the table, or nothing where no client was measured.
-func (rep *report) clientsTable() string {
+// tableOrNothing is the table, or nothing where nothing was measured.
+func (rep *report) tableOrNothing() string {
 	if rep == nil || len(rep.rows) == 0 {
 		return ""
 	}
@@ -319,9 +322,12 @@ func (rep *report) markdown() string {
 		"Rounds":  rep.repeat,
 		"Quick":   rep.quick,
 		"Table":   rep.table(),
-		"Clients": rep.clients.clientsTable(),
+		"Clients": rep.clients.tableOrNothing(),
+		"Across":  rep.across.tableOrNothing(),
 		"Timings": rep.timingTable(),
-		"Notes":   strings.TrimSpace(notes),
+
+		"AcrossTimings": rep.acrossTimings,
+		"Notes":         strings.TrimSpace(notes),
 	})
 	if err != nil {
 		panic(err) // the template is part of the program

@@ -133,7 +133,7 @@ func TestPageNamesNoMachine(t *testing.T) {
 
 func TestChartIsXML(t *testing.T) {
 	rep := newReport(sample(time.Microsecond))
-	d := xml.NewDecoder(strings.NewReader(rep.chart()))
+	d := xml.NewDecoder(strings.NewReader(rep.chart("What it costs")))
 	rects := 0
 	for {
 		tok, err := d.Token()
@@ -173,6 +173,56 @@ func TestFlags(t *testing.T) {
 	for _, args := range [][]string{{"-only", "dance"}, {"extra"}, {"-only", "echo1", "-docs", "."}, {"-unknown"}} {
 		if o, err := parseFlags(args, io.Discard); err == nil {
 			t.Errorf("%v: %+v", args, o)
+		}
+	}
+}
+
+func TestServersAcross(t *testing.T) {
+	_, m, programs, _ := sample(time.Microsecond)
+	for _, l := range acrossLines() {
+		m.results[l.scenario] = map[string][]*load.Result{"target": {result(load.Spread, 10*time.Microsecond)}}
+		if l.budget != nil {
+			m.results[l.scenario]["node"] = []*load.Result{result(load.Spread, 30*time.Microsecond)}
+		}
+	}
+	rep := newReport(sample(time.Microsecond))
+	rep.across = newReport(&options{repeat: 1}, m, programs[1:], acrossLines())
+	rep.acrossTimings = acrossTimings(m, programs[1:])
+	if n := len(rep.across.rows); n != len(acrossServers)*len(acrossLoads)*len(brokers) || rep.across.missed != 0 {
+		t.Errorf("%d rows, %d budgets missed", n, rep.across.missed)
+	}
+	if page := rep.markdown(); !strings.Contains(page, rep.across.table()) || !strings.Contains(page, rep.acrossTimings) {
+		t.Error(page)
+	}
+	if n := strings.Count(rep.across.acrossChart(), `class="row"`); n != len(acrossLoads)*len(brokers) {
+		t.Errorf("%d rows are drawn", n)
+	}
+}
+
+// The whole way, with every load, for two servers over Redis.
+func TestTwoServersFromBuildToRow(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds programs")
+	}
+	p, err := prepareAcross(t.Context(), t.TempDir(), []string{"target"}, t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.redis == nil {
+		t.Skip("redis-server is missing")
+	}
+	m := &measurements{results: map[string]map[string][]*load.Result{}}
+	o := &options{repeat: 1, quick: true}
+	if err := measureCluster(t.Context(), o, p, p.servers[0], brokers[0], 2, m, "", t.Output()); err != nil {
+		t.Fatal(err)
+	}
+	if len(m.failures) > 0 {
+		t.Error(m.failures)
+	}
+	for _, l := range acrossLoads {
+		r := m.results[acrossName(l, brokers[0], 2)]["target"]
+		if len(r) != 1 || r[0].Ops == 0 || r[0].CPU == 0 {
+			t.Errorf("%s: %+v", l.name, r)
 		}
 	}
 }

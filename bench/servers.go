@@ -13,7 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -110,17 +110,33 @@ type instance struct {
 	exited chan struct{}
 }
 
-// start runs the server on a free port and returns when it accepts connections.
-func (s *program) start(ctx context.Context) (*instance, error) {
+// freeAddr returns a local address that nobody listens on.
+func freeAddr() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+// start runs the server on a free port, with more in its environment, and returns when it accepts connections.
+func (s *program) start(ctx context.Context, env ...string) (*instance, error) {
+	addr, err := freeAddr()
 	if err != nil {
 		return nil, err
 	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
-	i := &instance{addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), exited: make(chan struct{})}
-	i.cmd = exec.CommandContext(ctx, s.argv[0], s.argv[1:]...)
-	i.cmd.Env = append(os.Environ(), "PORT="+strconv.Itoa(port))
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	i := &instance{addr: addr, exited: make(chan struct{})}
+	argv := slices.Clone(s.argv)
+	for n, arg := range argv {
+		argv[n] = strings.ReplaceAll(arg, "$PORT", port)
+	}
+	i.cmd = exec.CommandContext(ctx, argv[0], argv[1:]...)
+	i.cmd.Env = append(append(os.Environ(), "PORT="+port), env...)
 	i.cmd.Stdout, i.cmd.Stderr = &i.output, &i.output
 	if err := i.cmd.Start(); err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"time"
 )
@@ -22,6 +23,15 @@ type target struct {
 	host string
 }
 
+func newTarget(host string) (target, error) {
+	tcp, err := net.ResolveTCPAddr("tcp", host)
+	if err != nil {
+		return target{}, err
+	}
+	addr := tcp.AddrPort()
+	return target{addr: netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()), host: host}, nil
+}
+
 func (t target) upgradeRequest() []byte {
 	return fmt.Appendf(nil, "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n"+
 		"Host: %s\r\nOrigin: http://%s\r\n%s"+
@@ -32,15 +42,15 @@ func (t target) upgradeRequest() []byte {
 // acceptKey is the answer to the key above: the pair is RFC 6455's example.
 var acceptKey = []byte("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
 
-// swarm is a number of Socket.IO clients over WebSocket in one loop.
+// swarm is a number of Socket.IO clients over WebSocket in one loop, by turns on each of the servers.
 type swarm struct {
 	*loop
-	target  target
-	request []byte
-	clients []*client
-	ready   int // connected to the namespace
-	lost    int // ended before or after that
-	failure error
+	targets  []target
+	requests [][]byte
+	clients  []*client
+	ready    int // connected to the namespace
+	lost     int // ended before or after that
+	failure  error
 
 	onReady   func(*client)
 	onLost    func(*client)
@@ -52,6 +62,7 @@ type client struct {
 	swarm   *swarm
 	index   int
 	stage   stage
+	sid     string // of the socket, once it is joined
 	started time.Duration
 }
 
@@ -70,19 +81,23 @@ var (
 	joinFrame = appendFrame(nil, []byte("40"))
 )
 
-func newSwarm(t target) (*swarm, error) {
+func newSwarm(targets ...target) (*swarm, error) {
 	l, err := newLoop()
 	if err != nil {
 		return nil, err
 	}
-	return &swarm{loop: l, target: t, request: t.upgradeRequest()}, nil
+	s := &swarm{loop: l, targets: targets}
+	for _, t := range targets {
+		s.requests = append(s.requests, t.upgradeRequest())
+	}
+	return s, nil
 }
 
 // add starts one more client.
 func (s *swarm) add() error {
 	c := &client{swarm: s, index: len(s.clients), started: s.clock()}
 	var err error
-	if c.conn, err = s.dial(s.target.addr, c); err != nil {
+	if c.conn, err = s.dial(s.targets[c.index%len(s.targets)].addr, c); err != nil {
 		return err
 	}
 	s.clients = append(s.clients, c)
@@ -117,7 +132,7 @@ func (s *swarm) connectAll(n, parallel int, patience time.Duration) (lost int, e
 	}
 }
 
-func (c *client) connected(*conn) { c.send(c.swarm.request) }
+func (c *client) connected(*conn) { c.send(c.swarm.requests[c.index%len(c.swarm.requests)]) }
 
 func (c *client) gone(_ *conn, err error) {
 	s := c.swarm
@@ -177,6 +192,10 @@ func (c *client) packet(text []byte) error {
 	case text[0] == '6':
 	case c.stage == joining && bytes.HasPrefix(text, []byte("40")):
 		c.stage = joined
+		if _, rest, ok := bytes.Cut(text, []byte(`"sid":"`)); ok {
+			sid, _, _ := bytes.Cut(rest, []byte{'"'})
+			c.sid = string(sid)
+		}
 		c.swarm.ready++
 		if c.swarm.onReady != nil {
 			c.swarm.onReady(c)

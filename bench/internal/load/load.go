@@ -10,8 +10,6 @@ package load
 import (
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"time"
 
 	"github.com/sockeye-io/sockeye/bench/internal/process"
@@ -36,16 +34,30 @@ const (
 	Rooms Mode = "rooms"
 	// Polling is Echo over long-polling with one event in flight: a GET that waits, a POST that brings the event.
 	Polling Mode = "polling"
+	// Spread has Clients on several servers by turns, in rooms of RoomSize, and a sender in each room, by turns on each
+	// server; Rate events a second are sent in all. An operation is one delivery to one client.
+	Spread Mode = "spread"
+	// Unicast is Spread with a room of one, by its id, that sends nothing: each client sends to another server's.
+	Unicast Mode = "unicast"
 )
 
 // Modes lists every mode.
-var Modes = []Mode{Idle, Connect, Echo, Broadcast, Rooms, Polling}
+var Modes = []Mode{Idle, Connect, Echo, Broadcast, Rooms, Polling, Spread, Unicast}
+
+// A Server is one of several under a load.
+type Server struct {
+	Addr string // host:port
+	PID  int    // 0: its costs are not measured
+}
 
 // Config says what to do. Zero values stand for the default in each comment.
 type Config struct {
 	Mode     Mode
 	Addr     string        // host:port of the server
 	PID      int           // the server's process; 0: its costs are not measured
+	Others   []Server      // Spread and Unicast: more servers; the processor time is that of all
+	Broker   int           // Spread and Unicast: the process between them; 0: there is none
+	Rate     int           // Spread and Unicast: events a second, in all: 100
 	Clients  int           // 100; Broadcast and Rooms 1,000; Connect and Idle 10,000
 	InFlight int           // 1; at most 64
 	RoomSize int           // 10
@@ -65,7 +77,8 @@ type Result struct {
 	InFlight int
 	Ops      uint64        // operations in the measured part
 	Elapsed  time.Duration // of the measured part
-	CPU      time.Duration // the server's processor time in it, user and system
+	CPU      time.Duration // the servers' processor time in it, user and system
+	Broker   time.Duration // that of the process between them
 	P50, P99 time.Duration // from sending a message to its answer or delivery; Connect: from dialling to CONNECT
 	Lost     int           // messages never answered or delivered, or connections that failed
 	Wrong    int           // answers out of order, to another's message, or damaged
@@ -97,13 +110,17 @@ func (c Config) withDefaults() (Config, error) {
 		def(&c.Clients, 10000)
 	case Broadcast, Rooms:
 		def(&c.Clients, 1000)
-	case Echo, Polling:
+	case Spread:
+		def(&c.Clients, 200)
+		def(&c.RoomSize, 20)
+	case Echo, Polling, Unicast:
 		def(&c.Clients, 100)
 	default:
 		return c, fmt.Errorf("unknown mode %q", c.Mode)
 	}
 	def(&c.InFlight, 1)
 	def(&c.RoomSize, 10)
+	def(&c.Rate, 100)
 	def(&c.Parallel, 32)
 	def(&c.Payload, 64)
 	defTime := func(p *time.Duration, v time.Duration) {
@@ -120,8 +137,11 @@ func (c Config) withDefaults() (Config, error) {
 	if c.InFlight < 1 || c.InFlight > maxInFlight {
 		return c, fmt.Errorf("in flight: %d is not between 1 and %d", c.InFlight, maxInFlight)
 	}
-	if c.Clients < 1 || c.Parallel < 1 || c.RoomSize < 1 {
-		return c, errors.New("clients, parallel and room size must be positive")
+	if c.Clients < 1 || c.Parallel < 1 || c.RoomSize < 1 || c.Rate < 1 {
+		return c, errors.New("clients, parallel, room size and rate must be positive")
+	}
+	if (c.Mode == Spread || c.Mode == Unicast) && len(c.Others) == 0 {
+		return c, errors.New("one server can't pass on anything to others")
 	}
 	return c, nil
 }
@@ -133,17 +153,20 @@ func Run(cfg Config) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	tcp, err := net.ResolveTCPAddr("tcp", cfg.Addr)
-	if err != nil {
-		return nil, err
-	}
-	addr := tcp.AddrPort()
-	t := target{addr: netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()), host: cfg.Addr}
 	fill, err := newPayload(cfg.Payload)
 	if err != nil {
 		return nil, err
 	}
-	r := &run{cfg: cfg, target: t, payload: fill, server: process.Process{PID: cfg.PID}}
+	r := &run{cfg: cfg, payload: fill, broker: process.Process{PID: cfg.Broker}}
+	for _, s := range append([]Server{{cfg.Addr, cfg.PID}}, cfg.Others...) {
+		t, err := newTarget(s.Addr)
+		if err != nil {
+			return nil, err
+		}
+		r.targets = append(r.targets, t)
+		r.servers = append(r.servers, process.Process{PID: s.PID})
+	}
+	r.target, r.server = r.targets[0], r.servers[0]
 	r.result = Result{Mode: cfg.Mode, Clients: cfg.Clients, InFlight: cfg.InFlight}
 	switch cfg.Mode {
 	case Connect, Idle:
@@ -156,6 +179,10 @@ func Run(cfg Config) (*Result, error) {
 		err = r.rooms()
 	case Polling:
 		err = r.polling()
+	case Spread:
+		err = r.spread()
+	case Unicast:
+		err = r.unicast()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", cfg.Mode, err)
@@ -168,9 +195,12 @@ const maxInFlight = 64
 // run is one run's state that all modes share.
 type run struct {
 	cfg     Config
-	target  target
+	target  target // the first, and the only one in most modes
+	targets []target
 	payload payload
-	server  process.Process
+	server  process.Process // the first
+	servers []process.Process
+	broker  process.Process
 	result  Result
 
 	ops      uint64
@@ -186,16 +216,16 @@ func (r *run) measure(l *loop, missing func() int) error {
 	l.run(r.cfg.Warmup)
 	r.latency.reset()
 	ops, start := r.ops, l.clock()
-	cpu, err := r.server.CPU()
+	cpu, broker, err := r.used()
 	if err != nil {
 		return err
 	}
 	l.run(r.cfg.Duration)
-	cpuEnd, err := r.server.CPU()
+	cpuEnd, brokerEnd, err := r.used()
 	if err != nil {
 		return err
 	}
-	r.result.CPU = cpuEnd - cpu
+	r.result.CPU, r.result.Broker = cpuEnd-cpu, brokerEnd-broker
 	r.result.Elapsed = l.clock() - start
 	r.result.Ops = r.ops - ops
 	r.result.P50, r.result.P99 = r.latency.quantile(0.50), r.latency.quantile(0.99)
@@ -205,6 +235,19 @@ func (r *run) measure(l *loop, missing func() int) error {
 		r.fail(fmt.Errorf("%d messages lost", missing()))
 	}
 	return nil
+}
+
+// used returns the processor time that the servers and what is between them have used.
+func (r *run) used() (servers, broker time.Duration, err error) {
+	for _, s := range r.servers {
+		d, err := s.CPU()
+		if err != nil {
+			return 0, 0, err
+		}
+		servers += d
+	}
+	broker, err = r.broker.CPU()
+	return servers, broker, err
 }
 
 // fail keeps the first thing that went wrong.
@@ -222,7 +265,7 @@ func (r *run) wrong(err error) {
 
 // swarm connects the clients of a mode.
 func (r *run) swarm() (*swarm, error) {
-	s, err := newSwarm(r.target)
+	s, err := newSwarm(r.targets...)
 	if err != nil {
 		return nil, err
 	}

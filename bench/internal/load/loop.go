@@ -23,6 +23,7 @@ type loop struct {
 	dirty  []*conn
 	start  time.Time
 	now    time.Duration // since start, read once for every event
+	tick   func()        // called about every millisecond, if it is there
 }
 
 // user is what a connection belongs to. Its methods run on the loop.
@@ -112,7 +113,12 @@ func (l *loop) runUntil(limit time.Duration, done func() bool) bool {
 			return false
 		}
 		// At most 20 ms at a time, for the sake of what done reads from the clock.
-		l.poll(int(min(left, 20*time.Millisecond)/time.Millisecond) + 1)
+		wait := 20 * time.Millisecond
+		if l.tick != nil {
+			l.tick()
+			wait = 0
+		}
+		l.poll(int(min(left, wait)/time.Millisecond) + 1)
 	}
 	return true
 }
