@@ -183,7 +183,7 @@ func newPostgres(dir string) (_ *postgresBroker, err error) {
 
 func (b *postgresBroker) command(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(b.bin, name), args...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: b.as}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: b.as, Pdeathsig: syscall.SIGQUIT}
 	cmd.Dir = b.dir
 	return cmd
 }

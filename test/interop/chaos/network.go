@@ -3,6 +3,7 @@
 package chaos
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -70,7 +71,7 @@ func newNamespaces(nodes int) (_ *namespaces, err error) {
 	}
 	for i := range nodes {
 		host := exec.Command("sleep", "infinity")
-		host.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+		host.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
 		p, err := start(host)
 		if err != nil {
 			return nil, err
@@ -161,22 +162,21 @@ const isolated = "SOCKEYE_CHAOS_ISOLATED"
 // Isolated reports whether this process has a network namespace of its own, in which machines can be simulated.
 func Isolated() bool { return os.Getenv(isolated) != "" }
 
-// Isolate runs the program again with the same arguments, in a network namespace of its own, and exits with its exit
-// code. It returns an error where it can't, which is wherever the user is not root.
-func Isolate() error {
+// Isolate runs the program again with the same arguments, in a network namespace of its own, and returns its exit code.
+// It returns an error where it can't, which is wherever the user is not root.
+func Isolate() (code int, err error) {
 	if os.Getuid() != 0 {
-		return fmt.Errorf("only root can make network namespaces")
+		return 0, errors.New("only root can make network namespaces")
 	}
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Env = append(os.Environ(), isolated+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		return err
+	err = cmd.Run()
+	if _, ended := errors.AsType[*exec.ExitError](err); ended {
+		err = nil
 	}
-	_ = cmd.Wait()
-	os.Exit(cmd.ProcessState.ExitCode())
-	return nil
+	return cmd.ProcessState.ExitCode(), err
 }
 
 // setUp makes the loopback interface of the namespace work.

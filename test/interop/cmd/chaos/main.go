@@ -160,9 +160,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	if !o.plain && !chaos.Isolated() {
-		if err := chaos.Isolate(); err != nil {
-			fmt.Fprintf(stderr, "no cables are pulled: %v\n", err)
+		code, err := chaos.Isolate()
+		if err == nil {
+			os.Exit(code)
 		}
+		fmt.Fprintf(stderr, "no cables are pulled: %v\n", err)
 	}
 	todo := jobs(o)
 	results := make([]*chaos.Result, len(todo))
