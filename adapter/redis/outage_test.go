@@ -73,8 +73,12 @@ func (h *host) ServerSideEmit(_ *adapter.Packet, answer func(*adapter.Packet)) {
 		answer(&adapter.Packet{Data: jsontext.Value(`["yes"]`)})
 	}
 }
-func (h *host) HasRoom(room string) bool { return h.rooms[room] }
-func (h *host) Rooms() []string          { return nil }
+func (h *host) HasRoom(room string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.rooms[room]
+}
+func (h *host) Rooms() []string { return nil }
 
 func (h *host) events() []string {
 	h.mu.Lock()

@@ -25,6 +25,8 @@ type server struct {
 	bin  string
 	addr string
 	cmd  *exec.Cmd
+
+	cluster goredis.UniversalOptions // instead of addr, if it has addresses
 }
 
 // startRedis starts a redis-server, or skips the test where there is none.
@@ -67,6 +69,9 @@ func (s *server) stop() {
 }
 
 func (s *server) options() goredis.UniversalOptions {
+	if len(s.cluster.Addrs) > 0 {
+		return s.cluster
+	}
 	return goredis.UniversalOptions{Addrs: []string{s.addr}}
 }
 

@@ -14,14 +14,14 @@ import (
 // A handler takes a message that came on a channel. Those of one line are called one at a time, and must not block.
 type handler func(channel string, payload []byte)
 
-// A subscriber receives messages: on one connection, or for sharded channels of a Redis Cluster on one for each node
-// that has some of them.
+// A subscriber receives messages: on one connection, and each of the few sharded channels of a Redis Cluster on one of
+// its own. They are in slots of their own, for which one command must not ask together, and which move on their own.
 type subscriber struct {
 	b *Broker
 
 	mu       sync.Mutex
 	handlers map[subscription]handler
-	lines    map[string]*line // by address of the node; "" for the one of what is not sharded
+	lines    map[string]*line // by channel; "" for the one of what is not sharded
 	changes  []change         // that Redis has not been told of
 	changing bool             // a goroutine is telling
 }
@@ -105,8 +105,16 @@ func (s *subscriber) tell() {
 		batch := s.changes[:n:n]
 		s.changes = s.changes[n:]
 		s.mu.Unlock()
-		for address, names := range s.byLine(batch) {
-			s.line(address).change(batch[0].kind, batch[0].wanted, names)
+		for channel, names := range s.byLine(batch) {
+			if channel != "" && !batch[0].wanted {
+				s.drop(channel)
+				continue
+			}
+			l, fresh := s.line(channel)
+			l.change(batch[0].kind, batch[0].wanted, names)
+			if fresh { // not sooner: who receives without a channel may be connected to any node
+				s.b.start(l.run)
+			}
 		}
 	}
 }
@@ -116,31 +124,43 @@ func alike(a, b change) bool { return a.kind == b.kind && a.wanted == b.wanted }
 // byLine sorts the names of a batch by the line that they belong to.
 func (s *subscriber) byLine(batch []change) map[string][]string {
 	names := make(map[string][]string, 1)
-	cluster, clustered := s.b.client.(*goredis.ClusterClient)
+	clustered := s.b.clustered()
 	for _, c := range batch {
-		address := ""
+		channel := ""
 		if clustered && c.kind == toShard {
-			if node, err := cluster.MasterForKey(s.b.ctx, c.name); err == nil {
-				address = node.Options().Addr
-			}
+			channel = c.name
 		}
-		names[address] = append(names[address], c.name)
+		names[channel] = append(names[channel], c.name)
 	}
 	return names
 }
 
-// line returns the line to a node, which it makes if there is none.
-func (s *subscriber) line(address string) *line {
+// line returns the line of a channel, which it makes if there is none.
+func (s *subscriber) line(channel string) (l *line, fresh bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l := s.lines[address]
+	l = s.lines[channel]
 	if l == nil {
-		l = &line{s: s, names: make(map[subscription]struct{})}
+		l, fresh = &line{s: s, channel: channel, names: make(map[subscription]struct{})}, true
 		l.pubsub.Store(s.b.client.Subscribe(s.b.ctx)) // to nothing yet
-		s.lines[address] = l
-		s.b.start(l.run)
+		s.lines[channel] = l
 	}
-	return l
+	return l, fresh
+}
+
+// drop ends the line of a channel.
+func (s *subscriber) drop(channel string) {
+	s.mu.Lock()
+	l := s.lines[channel]
+	delete(s.lines, channel)
+	s.mu.Unlock()
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ended.Store(true)
+	_ = l.pubsub.Load().Close()
 }
 
 func (s *subscriber) handler(x subscription) handler {
@@ -160,10 +180,12 @@ func (s *subscriber) close() {
 
 // A line is one connection that receives.
 type line struct {
-	s      *subscriber
-	pubsub atomic.Pointer[goredis.PubSub]
-	up     atomic.Bool
-	lost   atomic.Bool // it was up before
+	s       *subscriber
+	channel string // the only one, of a Redis Cluster; else ""
+	pubsub  atomic.Pointer[goredis.PubSub]
+	up      atomic.Bool
+	lost    atomic.Bool // it was up before
+	ended   atomic.Bool // nobody wants it any more
 
 	mu    sync.Mutex
 	names map[subscription]struct{}
@@ -207,12 +229,12 @@ func subscribe(ctx context.Context, p *goredis.PubSub, kind kind, wanted bool, n
 // silence is how long nothing may come before Redis is asked whether it is there, and how long it may take to answer.
 const silence = 10 * time.Second
 
-// run receives until the broker is closed.
+// run receives until the broker is closed, or nobody wants the line.
 func (l *line) run() {
 	b := l.s.b
 	asked := false
 	wait := 50 * time.Millisecond
-	for b.ctx.Err() == nil {
+	for b.ctx.Err() == nil && !l.ended.Load() {
 		p := l.pubsub.Load()
 		v, err := p.ReceiveTimeout(b.ctx, silence)
 		if err == nil {
@@ -220,7 +242,7 @@ func (l *line) run() {
 			l.received(v)
 			continue
 		}
-		if b.ctx.Err() != nil {
+		if b.ctx.Err() != nil || l.ended.Load() {
 			return
 		}
 		var timeout net.Error
@@ -241,6 +263,10 @@ func (l *line) run() {
 		case <-time.After(wait):
 		}
 		wait = min(2*wait, time.Second)
+		var refused goredis.Error
+		if l.channel != "" && errors.As(err, &refused) {
+			l.moved() // that node does not have the channel
+		}
 	}
 }
 
@@ -248,6 +274,9 @@ func (l *line) run() {
 func (l *line) renew() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.ended.Load() {
+		return
+	}
 	ctx := l.s.b.ctx
 	old := l.pubsub.Load()
 	fresh := l.s.b.client.Subscribe(ctx)
@@ -274,29 +303,22 @@ func (l *line) received(v any) {
 			h(m.Channel, []byte(m.Payload))
 		}
 	case *goredis.Subscription:
+		if l.channel != "" && m.Kind == "sunsubscribe" {
+			l.moved()
+			return
+		}
 		l.up.Store(true)
 		if l.lost.Swap(false) {
 			b.log.Info("redis: receiving again")
 		}
-		if m.Kind == "sunsubscribe" {
-			l.moved(m.Channel)
-		}
 	}
 }
 
-// moved subscribes again to a channel whose slot has moved to another node of a Redis Cluster.
-func (l *line) moved(name string) {
-	x := subscription{toShard, name}
-	l.mu.Lock()
-	_, wanted := l.names[x]
-	delete(l.names, x)
-	l.mu.Unlock()
-	if !wanted {
-		return // this side has unsubscribed
+// moved subscribes again to the channel, whose slot has moved to another node of a Redis Cluster. Which one that is may
+// not be known yet: then the old one says so again.
+func (l *line) moved() {
+	if cluster, ok := l.s.b.client.(*goredis.ClusterClient); ok {
+		cluster.ReloadState(l.s.b.ctx)
 	}
-	l.s.mu.Lock()
-	defer l.s.mu.Unlock()
-	if l.s.handlers[x] != nil {
-		l.s.change(change{x, true})
-	}
+	l.renew()
 }
