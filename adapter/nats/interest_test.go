@@ -206,7 +206,7 @@ func testOrder(t *testing.T, urls []string) {
 			}
 		}
 	}
-	const each = 1000
+	const each = 500 // with more, a slow machine can take longer than NATS may for a confirmation
 	var wg sync.WaitGroup
 	stop := make(chan struct{})
 	for _, ns := range namespaces {
@@ -215,7 +215,7 @@ func testOrder(t *testing.T, urls []string) {
 				large := strings.Repeat("x", 70<<10) // more than NATS takes
 				for n := range each {
 					pad := ""
-					if n%200 == 0 {
+					if n%100 == 0 {
 						pad = large
 					}
 					p := event(fmt.Sprintf(`["%d",%d,"%s"]`, i, n, pad))
@@ -239,7 +239,7 @@ func testOrder(t *testing.T, urls []string) {
 					default:
 						m.RoomCreated(fmt.Sprint("passing", n%10))
 						m.RoomDeleted(fmt.Sprint("passing", n%10))
-						time.Sleep(100 * time.Microsecond)
+						time.Sleep(time.Millisecond)
 					}
 				}
 			}()

@@ -275,7 +275,7 @@ func TestOrderInMesh(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const each = 3000
+	const each = 1000
 	var wg sync.WaitGroup
 	for i, a := range adapters {
 		wg.Go(func() {
