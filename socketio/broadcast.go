@@ -83,6 +83,9 @@ func (b Broadcast) Emit(event string, args ...any) error {
 		})
 	}
 	t := b.target()
+	if c := b.ns.cluster.Load(); c != nil && !b.local && !b.o.volatile {
+		return c.broadcast(t, event, args)
+	}
 	if a := b.remote(); a != nil {
 		p, err := encodePacket(event, args)
 		if err != nil {
@@ -185,36 +188,52 @@ func (b Broadcast) Sockets(ctx context.Context) ([]*RemoteSocket, error) {
 
 // Join puts the sockets into rooms.
 func (b Broadcast) Join(rooms ...string) error {
-	return b.apply(func(h host, t adapter.Target) { h.Join(t, rooms) },
-		func(a adapter.Adapter, t adapter.Target) error { return a.Join(t, rooms) })
+	return b.apply(adapter.Operation{Kind: adapter.Join, Rooms: rooms})
 }
 
 // Leave takes the sockets out of rooms.
 func (b Broadcast) Leave(rooms ...string) error {
-	return b.apply(func(h host, t adapter.Target) { h.Leave(t, rooms) },
-		func(a adapter.Adapter, t adapter.Target) error { return a.Leave(t, rooms) })
+	return b.apply(adapter.Operation{Kind: adapter.Leave, Rooms: rooms})
 }
 
 // Disconnect disconnects the sockets, see [Socket.Disconnect]. Sessions whose clients are away can't be recovered
 // after it.
 func (b Broadcast) Disconnect(closeConn bool) error {
-	return b.apply(func(h host, t adapter.Target) { h.Disconnect(t, closeConn) },
-		func(a adapter.Adapter, t adapter.Target) error { return a.Disconnect(t, closeConn) })
+	return b.apply(adapter.Operation{Kind: adapter.Disconnect, Close: closeConn})
 }
 
-func (b Broadcast) apply(here func(host, adapter.Target), there func(adapter.Adapter, adapter.Target) error) error {
+func (b Broadcast) apply(op adapter.Operation) error {
 	if b.parent != nil {
 		return b.parent.each(func(ns *Namespace) error {
 			b.ns, b.parent = ns, nil
-			return b.apply(here, there)
+			return b.apply(op)
 		})
 	}
-	t := b.target()
-	here(host{b.ns}, t)
-	if a := b.remote(); a != nil {
-		return there(a, t)
+	op.Target = b.target()
+	h := host{b.ns}
+	switch op.Kind {
+	case adapter.Join:
+		h.Join(op.Target, op.Rooms)
+	case adapter.Leave:
+		h.Leave(op.Target, op.Rooms)
+	default:
+		h.Disconnect(op.Target, op.Close)
 	}
-	return nil
+	a := b.remote()
+	if a == nil {
+		return nil
+	}
+	if c := b.ns.cluster.Load(); c != nil {
+		return c.log.Append(op)
+	}
+	switch op.Kind {
+	case adapter.Join:
+		return a.Join(op.Target, op.Rooms)
+	case adapter.Leave:
+		return a.Leave(op.Target, op.Rooms)
+	default:
+		return a.Disconnect(op.Target, op.Close)
+	}
 }
 
 // deliver sends a packet to the sockets of this server.
@@ -227,7 +246,7 @@ func (ns *Namespace) deliver(d *delivery, t *adapter.Target, message func() *Mes
 		m.deliver(d)
 	}
 	sel.release()
-	if d.entry != nil {
+	if d.entry != nil && d.entry.mark == nil {
 		ns.server.store.enforce()
 	}
 }
@@ -293,6 +312,8 @@ func (ns *Namespace) deliveryOf(p *adapter.Packet, t *adapter.Target, id *uint64
 	data := p.Data
 	if id != nil {
 		h.ID, h.HasID = *id, true
+	} else if c := ns.cluster.Load(); c != nil {
+		return c.delivery(p, t, c.done.Load(), false)
 	} else if ns.server.store != nil {
 		d.entry = &logged{id: ns.offset.Add(1), at: time.Now()}
 		data = append(jsontext.Value(nil), data[:len(data)-1]...)

@@ -425,6 +425,9 @@ func (c *connection) admit(s *Socket) bool {
 	if !s.connected() {
 		return false
 	}
+	if s.m.log != nil && s.m.log.shared != nil {
+		s.m.log.shared.c.enter(s.m) // before anything can happen to it
+	}
 	c.entries[i].state, c.entries[i].busy = entryJoined, false
 	s.push(task{run: s.runConnection})
 	if !c.awaiting {

@@ -102,6 +102,8 @@ func (ns *Namespace) newDelivery(o emitOptions, id *uint64, name string, args []
 	h := packet.Header{Type: packet.Event, Namespace: ns.name}
 	if id != nil {
 		h.ID, h.HasID = *id, true
+	} else if c := ns.cluster.Load(); c != nil {
+		return c.passing(o, name, args)
 	} else if ns.server.store != nil {
 		d.entry = &logged{id: ns.offset.Add(1), at: time.Now()}
 		args = append(args[:len(args):len(args)], formatOffset(d.entry.id))
@@ -163,6 +165,9 @@ func (m *member) deliver(d *delivery) bool {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.log.shared != nil {
+		return m.deliverShared(d)
+	}
 	s := m.sock.Load()
 	if m.gone || (!m.away && !s.Connected()) {
 		return false
@@ -180,6 +185,9 @@ func (m *member) send(d *delivery, from *Socket) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.log.shared != nil {
+		return m.sendShared(d, from)
+	}
 	if m.gone {
 		return ErrDisconnected
 	}
@@ -218,13 +226,18 @@ func (m *member) record(d *delivery, s *Socket) error {
 
 // emit sends an event to the socket's own client.
 func (s *Socket) emit(o emitOptions, name string, args []any) error {
+	if c := s.ns.cluster.Load(); c != nil && !o.volatile {
+		if appended, err := c.emit(s, o, name, args); appended {
+			return err
+		}
+	}
 	d, err := s.ns.newDelivery(o, nil, name, args)
 	if err != nil {
 		return err
 	}
 	s.notifyOutgoing(func() *Message { return outgoingMessage(name, args) })
 	err = s.m.send(d, s)
-	if d.entry != nil {
+	if d.entry != nil && d.entry.mark == nil {
 		s.ns.server.store.enforce()
 	}
 	if err == errDropped {

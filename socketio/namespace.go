@@ -30,6 +30,7 @@ type Namespace struct {
 	name    string
 	parent  *Parent // nil if made by Server.Of
 	adapter atomic.Pointer[adapter.Adapter]
+	cluster atomic.Pointer[clusterLog] // nil without recovery, or without a log
 
 	ackID      atomic.Uint64
 	offset     atomic.Uint64 // of the last event that can be recovered
@@ -153,9 +154,17 @@ func (ns *Namespace) attach(f adapter.Factory) {
 		ns.index.events.watch(w)
 	}
 	ns.adapter.Store(&a)
+	if l, ok := a.(adapter.Log); ok && ns.server.store != nil {
+		c := newClusterLog(ns, l)
+		ns.cluster.Store(c)
+		l.Follow(c)
+	}
 }
 
 func (ns *Namespace) detach() {
+	if c := ns.cluster.Load(); c != nil {
+		c.close()
+	}
 	if a := ns.adapter.Swap(nil); a != nil {
 		if err := (*a).Close(); err != nil {
 			ns.server.log.Warn("socketio: closing adapter", "namespace", ns.name, "error", err)

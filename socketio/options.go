@@ -103,6 +103,10 @@ type RecoveryOptions struct {
 	MaxBytes int
 	// MaxSessions bounds how many sessions are kept while their clients are away. Zero means 100,000.
 	MaxSessions int
+	// Data makes the data of a socket (see [Socket.SetData]) of what was kept of it for other servers, which is JSON. Nil
+	// makes map[string]any and the like of it. With an adapter that has a log (see [adapter.Log]) that concerns clients
+	// that come back to the same server, too. An error lets the client start anew.
+	Data func(text []byte) (any, error)
 }
 
 func (o *Options) withDefaults() (*Options, error) {

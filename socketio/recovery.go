@@ -45,6 +45,11 @@ type logged struct {
 	at   time.Time
 	ms   []*engineio.Message // nil for a volatile event: it is never sent again
 	size int
+
+	// With a log for all servers:
+	mark  *mark                          // its offset
+	inLog bool                           // it is an entry
+	again func(*mark) (*delivery, error) // encodes it with another offset, if it is not
 }
 
 // entryOverhead is what an entry takes for each recipient, besides the shared messages.
@@ -62,6 +67,7 @@ type eventLog struct {
 	data    any       // of the socket, while the client is away
 	repeats *repeats  // of the sockets before
 	place   *list.Element
+	shared  *shared // if there is a log for all servers, in place of what is above except pid and repeats
 }
 
 // push adds an entry. If the client is there, away is false, what it has surely received makes room.
@@ -453,6 +459,9 @@ func (ns *Namespace) recoverSession(s *Socket) bool {
 	offset, isString := claim.Offset.(string)
 	if !ok || (!isString && claim.Offset != nil) {
 		return false
+	}
+	if c := ns.cluster.Load(); c != nil {
+		return c.resume(s, pid, offset)
 	}
 	m := st.claim(ns, pid)
 	if m == nil {

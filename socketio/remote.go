@@ -208,7 +208,7 @@ func (h host) Disconnect(t adapter.Target, closeConn bool) {
 	sel := h.ns.choose(&t)
 	defer sel.release()
 	for _, m := range sel.members {
-		if m.log == nil || !m.endIfAway() {
+		if m.log == nil || m.log.shared == nil && !m.endIfAway() || m.log.shared != nil && !m.endResuming() {
 			m.sock.Load().Disconnect(closeConn)
 		}
 	}
@@ -226,6 +226,10 @@ func (h host) ServerSideEmit(p *adapter.Packet, answer func(*adapter.Packet)) {
 		}
 	}
 	m := messageOf(p, ack)
+	if c := h.ns.cluster.Load(); c != nil && m.Event() == releaseEvent {
+		c.answerRelease(m)
+		return
+	}
 	handlers := h.ns.fromPeers.handlers(m.Event())
 	if len(handlers) == 0 {
 		return

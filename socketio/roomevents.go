@@ -43,6 +43,7 @@ type roomEvents struct {
 	mu       sync.Mutex
 	queue    []RoomEvent
 	draining bool
+	held     int // by who must not call listeners
 }
 
 func (e *roomEvents) push(ev RoomEvent) {
@@ -57,7 +58,7 @@ func (e *roomEvents) drain() {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.draining {
+	if e.draining || e.held > 0 {
 		return
 	}
 	e.draining = true
@@ -75,6 +76,26 @@ func (e *roomEvents) drain() {
 		e.mu.Lock()
 	}
 	e.draining = false
+}
+
+// hold has drain do nothing until unhold, which has another goroutine do it.
+func (e *roomEvents) hold() {
+	e.mu.Lock()
+	e.held++
+	e.mu.Unlock()
+}
+
+func (e *roomEvents) unhold(w *workers) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.held--
+	if len(e.queue) > 0 {
+		w.add()
+		go func() {
+			defer w.done()
+			e.drain()
+		}()
+	}
 }
 
 // watch tells an adapter of the rooms that come and go.

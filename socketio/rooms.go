@@ -222,11 +222,15 @@ func (m *member) join(rooms []string) {
 	if !m.gone {
 		for _, name := range rooms {
 			if name != m.id {
+				if m.log != nil && m.log.shared != nil {
+					m.log.shared.joining(name)
+				}
 				m.ns.index.join(m, name)
 			}
 		}
 	}
 	m.mu.Unlock()
+	m.changed()
 	m.ns.index.events.drain()
 }
 
@@ -236,6 +240,9 @@ func (m *member) leave(rooms []string) {
 		for i, r := range m.rooms {
 			if r.name == name {
 				m.ns.index.leave(m, r)
+				if m.log != nil && m.log.shared != nil {
+					m.log.shared.left(name)
+				}
 				last := len(m.rooms) - 1
 				m.rooms[i] = m.rooms[last]
 				m.rooms[last] = nil
@@ -245,6 +252,7 @@ func (m *member) leave(rooms []string) {
 		}
 	}
 	m.mu.Unlock()
+	m.changed()
 	m.ns.index.events.drain()
 }
 

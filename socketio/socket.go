@@ -93,6 +93,9 @@ func newSocket(ns *Namespace, c *connection, auth jsontext.Value) *Socket {
 	if ns.server.store != nil {
 		m := &member{ns: ns, id: newID(), log: &eventLog{pid: newID(), start: ns.offset.Load()}}
 		s := &Socket{ns: ns, conn: c, auth: auth, m: m}
+		if l := ns.cluster.Load(); l != nil {
+			m.log.shared = newShared(l)
+		}
 		m.sock.Store(s)
 		return s
 	}
@@ -167,6 +170,7 @@ func (s *Socket) SetData(v any) {
 	s.mu.Lock()
 	s.data = v
 	s.mu.Unlock()
+	s.m.changed()
 }
 
 // Data returns the value given to SetData, or nil.
@@ -436,7 +440,15 @@ func (s *Socket) close(reason Reason, cause error) bool {
 		s.dropped.Store(true)
 	}
 	rooms := m.names()
-	if m.log != nil && reason.recoverable() && s.ns.server.store.suspend(m, s.Data()) {
+	saved := func() {}
+	if m.log != nil && m.log.shared != nil {
+		keep := reason.recoverable()
+		saved = m.log.shared.c.leave(m, s.Data(), keep)
+		if keep {
+			s.ns.index.setAway(m, true)
+		}
+		m.removeLocked()
+	} else if m.log != nil && reason.recoverable() && s.ns.server.store.suspend(m, s.Data()) {
 		s.ns.index.setAway(m, true)
 		m.sock.Store(absent) // so that this socket and its connection are not kept
 		m.holds = true
@@ -445,6 +457,7 @@ func (s *Socket) close(reason Reason, cause error) bool {
 	}
 	suspended := m.holds
 	m.mu.Unlock()
+	saved()
 	s.ns.index.events.drain()
 
 	s.conn.leave(s.ns.name, s)
@@ -486,7 +499,9 @@ func (s *Socket) abandon(refused bool) {
 	s.state.Store(stateClosed)
 	s.failAcks()
 	s.cancel()
-	if s.recovered && !refused && s.ns.server.store.putBack(s.m) {
+	if s.recovered && s.m.log.shared != nil {
+		s.m.putBack(refused)
+	} else if s.recovered && !refused && s.ns.server.store.putBack(s.m) {
 		return
 	}
 	s.m.remove()
@@ -509,14 +524,20 @@ func (s *Socket) connected() bool {
 		return false
 	}
 	ms := []*engineio.Message{s.ns.server.connectReply(s.ns.name, m.id, m.log.pid)}
-	if s.recovered {
+	if m.log.shared != nil {
+		for _, d := range m.welcome(s) {
+			ms = append(ms, d.ms...)
+		}
+	} else if s.recovered {
 		for _, e := range m.log.resume() {
 			ms = append(ms, e.ms...)
 		}
 		m.sock.Store(s)
 		s.ns.index.setAway(m, false)
 	}
-	s.ns.server.store.enter(m)
+	if m.log.shared == nil {
+		s.ns.server.store.enter(m)
+	}
 	s.state.Store(stateAdmitting)
 	// In one piece: an outbox at rest takes it whatever its size.
 	_ = s.conn.session.Send(ms...) // if the session has ended, the socket is about to hear of it
