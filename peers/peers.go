@@ -14,6 +14,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -66,6 +67,13 @@ type Peers struct {
 	transport *http.Transport // if it is our own
 	log       *slog.Logger
 	stats     counters
+
+	ctx      context.Context // until Close
+	cancel   context.CancelFunc
+	watching sync.WaitGroup
+	mu       sync.Mutex
+	closed   bool
+	peers    map[string]*peer // by name
 }
 
 type counters struct{ carried, unknown, unreachable, rejected atomic.Int64 }
@@ -94,7 +102,9 @@ func New(opts Options) (*Peers, error) {
 		return nil, fmt.Errorf("peers: Options.ID is %q; it must be up to %d characters of A-Z, a-z, 0-9", id, idLen)
 	}
 	p := &Peers{id: id, prefix: id + strings.Repeat(filler, idLen-len(id)), signer: newSigner(opts.Secret),
-		directory: opts.Directory, log: opts.Logger}
+		directory: opts.Directory, log: opts.Logger,
+		peers: make(map[string]*peer)}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
 	if p.log == nil {
 		p.log = slog.Default()
 	}
@@ -194,16 +204,29 @@ func (p *Peers) Foreign(w http.ResponseWriter, r *http.Request, sid string) bool
 		p.log.Warn("peers: the directory has an address that is none", "server", id, "address", base)
 		return false
 	}
+	t := &trip{id: id, base: base, to: target}
+	ctx, cancel := context.WithCancel(context.WithValue(r.Context(), contextKey{}, t))
+	defer cancel()
+	t.cancel = cancel
+	if !p.depart(t, r.URL.Path) {
+		p.stats.unreachable.Add(1)
+		return false
+	}
+	defer p.arrived(t)
 	p.stats.carried.Add(1)
-	t := &trip{to: target}
-	p.proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), contextKey{}, t)))
+	p.proxy.ServeHTTP(w, r.WithContext(ctx))
 	return !t.failed
 }
 
 // A trip is a request that is carried.
 type trip struct {
+	id     string // of the other server
+	base   string // its address, as the Directory has it
 	to     *url.URL
-	failed bool // nothing has been answered yet
+	peer   *peer
+	cancel context.CancelFunc
+	gone   atomic.Bool // it was cancelled because the other server is gone
+	failed bool        // nothing has been answered yet
 }
 
 func (p *Peers) rewrite(r *httputil.ProxyRequest) {
@@ -221,12 +244,18 @@ func (p *Peers) rewrite(r *httputil.ProxyRequest) {
 
 // failed is a server that can't be reached. This one then answers that it doesn't know the session.
 func (p *Peers) failed(w http.ResponseWriter, r *http.Request, err error) {
-	if r.Context().Err() != nil {
+	t := r.Context().Value(contextKey{}).(*trip)
+	if r.Context().Err() != nil && !t.gone.Load() {
 		return // the client has left
 	}
-	t := r.Context().Value(contextKey{}).(*trip)
 	t.failed = true
 	p.stats.unreachable.Add(1)
+	if t.gone.Load() {
+		return // which was logged once for all that waited
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+		p.failing(t)
+	}
 	p.log.Warn("peers: cannot reach the server of a session", "address", t.to.Host, "error", withoutURL(err))
 }
 
@@ -255,8 +284,14 @@ func (p *Peers) Stats() Stats {
 	}
 }
 
-// Close closes the connections to other servers that are kept for reuse.
+// Close ends the watch over other servers, and closes the connections to them that are kept for reuse. From then on
+// nothing is carried any more; close the server before, so that its requests have ended.
 func (p *Peers) Close() error {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.cancel()
+	p.watching.Wait()
 	if p.transport != nil {
 		p.transport.CloseIdleConnections()
 	}
