@@ -20,7 +20,7 @@ import (
 // emitCommand is "sockeye emit".
 type emitCommand struct {
 	clientFlags
-	redisFlags
+	brokerFlags
 
 	Event string   `arg:"" help:"The name of the event; - reads whole events from standard input, as listen --json writes them."`
 	Args  []string `arg:"" optional:"" help:"Its arguments: JSON, or words that are strings. - in the last place reads them from standard input: each line is an event."`
@@ -44,6 +44,8 @@ Examples:
   jq -c '.[]' readings.json | sockeye emit localhost:3000 reading - --ack --json
   sockeye listen a.example.com --json | sockeye emit b.example.com -
   sockeye emit --redis localhost:6379 news '{"id":17}' --room readers
+  sockeye emit --nats nats://10.0.0.9:4222 news '{"id":17}' --room readers --except banned
+  sockeye emit --postgres postgres://app@localhost/app news '{"id":17}' -n /shop
 
 Exit codes:
 
@@ -65,11 +67,11 @@ func (c *emitCommand) Run(s streams, in stdin) error {
 	if err != nil {
 		return codeError{exitUsage, err.Error()}
 	}
-	if c.Redis {
-		return c.emitRedis(ctx, s, in, messages)
+	if err := c.alone(); err != nil {
+		return codeError{exitUsage, err.Error()}
 	}
-	if len(c.Room) > 0 || c.Sharded {
-		return codeError{exitUsage, "--room and --sharded are for --redis"}
+	if c.wanted() {
+		return c.emitBroker(ctx, s, in, messages)
 	}
 	t, err := c.target(s.err)
 	if err != nil {
