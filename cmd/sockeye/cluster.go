@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/redis/go-redis/v9/logging"
+
 	"github.com/sockeye-io/sockeye/adapter"
 	"github.com/sockeye-io/sockeye/adapter/nats"
 	"github.com/sockeye-io/sockeye/adapter/nats/embedded"
@@ -114,6 +116,7 @@ func (m *membership) joinNATS(ctx context.Context, f *clusterFlags, secret []byt
 }
 
 func (m *membership) joinRedis(ctx context.Context, rawURL string, log *slog.Logger) (err error) {
+	logging.Disable() // the client's own; the broker says what matters
 	if m.redis, err = openRedis(rawURL, "", log); err != nil {
 		return err
 	}
