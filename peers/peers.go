@@ -24,7 +24,8 @@ import (
 // A Directory knows where the servers are. It must be safe for concurrent use and answer at once: it is asked for every
 // request that arrives at the wrong server. The names it is asked for come from clients; what it returns must not.
 type Directory interface {
-	// Lookup returns the base URL of a server, such as "http://10.0.0.2:3000", and whether there is one of that name.
+	// Lookup returns the base URL of a server, such as "http://10.0.0.2:3000", or [ViaBroker], and whether there is one
+	// of that name.
 	Lookup(id string) (baseURL string, ok bool)
 }
 
@@ -49,6 +50,9 @@ type Options struct {
 	Secret []byte
 	// Transport makes the requests to other servers. Nil is one of its own that keeps connections for reuse.
 	Transport http.RoundTripper
+	// Carrier reaches servers of which the Directory says [ViaBroker], and those that can't be connected to. Nil means
+	// that these can't be reached.
+	Carrier Carrier
 	// Logger receives, at level Warn, that a server can't be reached. Nil means slog.Default().
 	Logger *slog.Logger
 }
@@ -65,6 +69,7 @@ type Peers struct {
 	directory Directory
 	proxy     httputil.ReverseProxy
 	transport *http.Transport // if it is our own
+	route     *route          // if there is a carrier
 	log       *slog.Logger
 	stats     counters
 
@@ -118,6 +123,10 @@ func New(opts Options) (*Peers, error) {
 			DisableCompression:  true, // as it came, so it goes
 		}
 		transport = p.transport
+	}
+	if opts.Carrier != nil {
+		p.route = newRoute(transport, opts.Carrier)
+		transport = p.route
 	}
 	p.proxy = httputil.ReverseProxy{
 		Rewrite:       p.rewrite,
@@ -199,13 +208,13 @@ func (p *Peers) Foreign(w http.ResponseWriter, r *http.Request, sid string) bool
 		p.stats.unknown.Add(1)
 		return false
 	}
-	target, err := url.Parse(base)
+	target, err := p.target(id, base)
 	if err != nil || target.Host == "" {
 		p.log.Warn("peers: the directory has an address that is none", "server", id, "address", base)
 		return false
 	}
 	t := &trip{id: id, base: base, to: target}
-	ctx, cancel := context.WithCancel(context.WithValue(r.Context(), contextKey{}, t))
+	ctx, cancel := context.WithCancel(context.WithValue(context.WithValue(r.Context(), contextKey{}, t), idKey{}, id))
 	defer cancel()
 	t.cancel = cancel
 	if !p.depart(t, r.URL.Path) {
@@ -216,6 +225,14 @@ func (p *Peers) Foreign(w http.ResponseWriter, r *http.Request, sid string) bool
 	p.stats.carried.Add(1)
 	p.proxy.ServeHTTP(w, r.WithContext(ctx))
 	return !t.failed
+}
+
+// target returns where a server is that the directory has an address of.
+func (p *Peers) target(id, base string) (*url.URL, error) {
+	if base == ViaBroker && p.route != nil {
+		return carriedURL(id), nil
+	}
+	return url.Parse(base)
 }
 
 // A trip is a request that is carried.
@@ -294,6 +311,9 @@ func (p *Peers) Close() error {
 	p.watching.Wait()
 	if p.transport != nil {
 		p.transport.CloseIdleConnections()
+	}
+	if p.route != nil {
+		p.route.carried.CloseIdleConnections()
 	}
 	return nil
 }

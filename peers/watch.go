@@ -3,7 +3,6 @@ package peers
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 )
@@ -109,11 +108,11 @@ func (p *Peers) failing(t *trip) {
 
 // probe asks a server for a session that it can't have. Whatever it answers, it is there.
 func (p *Peers) probe(base string, x *peer) bool {
-	target, err := url.Parse(base)
+	target, err := p.target(x.id, base)
 	if err != nil {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(p.ctx, probeTimeout)
+	ctx, cancel := context.WithTimeout(context.WithValue(p.ctx, idKey{}, x.id), probeTimeout)
 	defer cancel()
 	target.Path, target.RawPath = x.path, ""
 	target.RawQuery = "EIO=4&transport=polling&sid=" + x.id + strings.Repeat(filler, idLen+16-len(x.id))

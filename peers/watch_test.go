@@ -29,7 +29,9 @@ const (
 	refusing              // no connection is accepted
 )
 
-func isProbe(r *http.Request) bool { return strings.HasSuffix(r.URL.Query().Get("sid"), "----------------") }
+func isProbe(r *http.Request) bool {
+	return strings.HasSuffix(r.URL.Query().Get("sid"), "----------------")
+}
 
 func (n *network) RoundTrip(r *http.Request) (*http.Response, error) {
 	n.attempts.Add(1)

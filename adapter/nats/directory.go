@@ -7,13 +7,15 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/sockeye-io/sockeye/peers"
 )
 
 // DirectoryOptions configure [Broker.Directory].
 type DirectoryOptions struct {
 	// ID is the name of this server, as package peers has it.
 	ID string
-	// URL is where the other servers reach this one, such as "http://10.0.0.2:3000".
+	// URL is where the other servers reach this one, such as "http://10.0.0.2:3000", or peers.ViaBroker.
 	URL string
 	// Interval is between two announcements. A server that announced nothing for 5 times as long is forgotten. Zero means
 	// 2 s.
@@ -88,7 +90,7 @@ func (d *Directory) subject() string { return d.b.opts.Prefix + "." + directoryN
 
 func (e *entry) valid() bool {
 	u, err := url.Parse(e.URL)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
+	return e.URL == peers.ViaBroker || err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
 }
 
 // announce says where this server is. What can't be sent now is soon said again.

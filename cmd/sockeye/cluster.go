@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -19,6 +20,7 @@ import (
 	"github.com/sockeye-io/sockeye/adapter/redis"
 	"github.com/sockeye-io/sockeye/peers"
 	"github.com/sockeye-io/sockeye/peers/announce"
+	"github.com/sockeye-io/sockeye/peers/tunnel"
 	"github.com/sockeye-io/sockeye/socketio"
 )
 
@@ -29,7 +31,7 @@ type clusterFlags struct {
 	Redis         string   `placeholder:"URL" help:"Other servers to act as one with are all those that use this Redis (redis://, rediss:// or unix://); there is no need for the two above then."`
 	ClusterSecret string   `env:"SOCKEYE_CLUSTER_SECRET" placeholder:"TEXT" help:"What the servers of the cluster share, 16 characters or more. Better given as SOCKEYE_CLUSTER_SECRET: others on this machine can see the command line."`
 	NodeID        string   `placeholder:"NAME" help:"The name of this server among the others: up to 4 letters and digits. One at random by default."`
-	NodeURL       string   `name:"node-url" placeholder:"URL" help:"Where the other servers reach this one's --addr, such as http://10.0.0.2:3000. Found out by default."`
+	NodeURL       string   `name:"node-url" placeholder:"URL" help:"Where the other servers reach this one's --addr, such as http://10.0.0.2:3000. Found out by default. \"broker\": they don't, and go by way of the broker."`
 }
 
 func (f *clusterFlags) wanted() bool {
@@ -44,6 +46,10 @@ type membership struct {
 	peers   *peers.Peers
 	adapter adapter.Factory
 	url     string // where others reach this server
+	secret  []byte
+	log     *slog.Logger
+	carrier *lateCarrier
+	tunnel  *tunnel.Tunnel
 
 	node      *embedded.Server
 	broker    *nats.Broker
@@ -62,11 +68,13 @@ func (f *clusterFlags) join(ctx context.Context, addr net.Addr, log *slog.Logger
 	if f.Redis != "" && (len(f.Cluster) > 0 || f.ClusterListen != "") {
 		return nil, errors.New("--redis and --cluster are two ways to be one of several servers; choose one")
 	}
-	m := &membership{url: f.NodeURL, late: new(lateDirectory)}
+	m := &membership{url: f.NodeURL, late: new(lateDirectory), carrier: new(lateCarrier), secret: []byte(f.ClusterSecret), log: log}
 	if m.url == "" {
 		m.url = ownURL(addr)
+	} else if m.url == "broker" {
+		m.url = peers.ViaBroker
 	} else if u, err := url.Parse(m.url); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, fmt.Errorf("--node-url %q is not http://HOST:PORT", m.url)
+		return nil, fmt.Errorf("--node-url %q is neither http://HOST:PORT nor \"broker\"", m.url)
 	}
 	defer func() {
 		if err != nil {
@@ -74,7 +82,7 @@ func (f *clusterFlags) join(ctx context.Context, addr net.Addr, log *slog.Logger
 		}
 	}()
 	secret := []byte(f.ClusterSecret)
-	if m.peers, err = peers.New(peers.Options{ID: f.NodeID, Directory: m.late, Secret: secret, Logger: log}); err != nil {
+	if m.peers, err = peers.New(peers.Options{ID: f.NodeID, Directory: m.late, Carrier: m.carrier, Secret: secret, Logger: log}); err != nil {
 		return nil, err
 	}
 	if f.Redis != "" {
@@ -129,8 +137,20 @@ func (m *membership) joinRedis(ctx context.Context, rawURL string, log *slog.Log
 	return nil
 }
 
-// opened tells the others where the server is, if that goes by way of its own adapter.
-func (m *membership) opened(io *socketio.Server) (err error) {
+// opened serves what others carry here by way of the broker, and tells them where the server is, if that goes by way of
+// its own adapter.
+func (m *membership) opened(io *socketio.Server, handler http.Handler) (err error) {
+	var bus tunnel.Bus
+	if m.redis != nil {
+		bus = m.redis.PeerBus()
+	} else {
+		bus = m.broker.PeerBus()
+	}
+	m.tunnel, err = tunnel.New(tunnel.Options{ID: m.peers.ID(), Bus: bus, Secret: m.secret, Handler: handler, Logger: m.log})
+	if err != nil {
+		return err
+	}
+	m.carrier.t.Store(m.tunnel)
 	if m.redis == nil {
 		return nil
 	}
@@ -164,6 +184,19 @@ func (l *lateDirectory) Lookup(id string) (baseURL string, ok bool) {
 	return "", false
 }
 
+// A lateCarrier is given when the server is there.
+type lateCarrier struct {
+	t atomic.Pointer[tunnel.Tunnel]
+}
+
+// Dial implements [peers.Carrier].
+func (l *lateCarrier) Dial(ctx context.Context, id string) (net.Conn, error) {
+	if t := l.t.Load(); t != nil {
+		return t.Dial(ctx, id)
+	}
+	return nil, tunnel.ErrClosed
+}
+
 // meet waits a moment for another server, so that the first clients find a cluster.
 func (m *membership) meet(ctx context.Context, expected bool) {
 	ctx, cancel := context.WithTimeout(ctx, meetTime)
@@ -182,6 +215,9 @@ func (m *membership) meet(ctx context.Context, expected bool) {
 // leave ends what join began; the Socket.IO server is closed before.
 func (m *membership) leave() error {
 	var errs []error
+	if m.tunnel != nil {
+		errs = append(errs, m.tunnel.Close())
+	}
 	if m.redis != nil {
 		errs = append(errs, m.redis.Close())
 	}

@@ -101,7 +101,7 @@ func (c *serveCommand) serve(ctx context.Context, s streams) error {
 		return err
 	}
 	if m != nil {
-		if err := m.opened(d.io); err != nil {
+		if err := m.opened(d.io, d); err != nil {
 			ln.Close()
 			return errors.Join(err, d.close())
 		}

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sockeye-io/sockeye/peers"
 	"github.com/sockeye-io/sockeye/socketio"
 )
 
@@ -19,7 +20,7 @@ import (
 type Options struct {
 	// ID is the name of this server, as package peers has it.
 	ID string
-	// URL is where the other servers reach this one, such as "http://10.0.0.2:3000".
+	// URL is where the other servers reach this one, such as "http://10.0.0.2:3000", or peers.ViaBroker.
 	URL string
 	// Interval is between two announcements. A server that announced nothing for 5 times as long is forgotten. Zero means
 	// 2 s.
@@ -80,7 +81,7 @@ func New(ns *socketio.Namespace, o Options) (*Directory, error) {
 
 func (e *entry) valid() bool {
 	u, err := url.Parse(e.URL)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
+	return e.URL == peers.ViaBroker || err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
 }
 
 // run announces this server at once and asks who else is there, then regularly, and whenever it is asked.
