@@ -29,7 +29,7 @@ func TestEmitRedis(t *testing.T) {
 	if err != nil {
 		t.Skip("redis-server is not installed (apt-get install redis-server)")
 	}
-	dir, err := os.MkdirTemp("", "redis") // t.TempDir is too long for the name of a socket
+	dir, err := os.MkdirTemp("", "redis") //nolint:usetesting // t.TempDir is too long for the name of a socket
 	if err != nil {
 		t.Fatal(err)
 	}
