@@ -26,9 +26,6 @@ import (
 
 const room = "room"
 
-// window is how many events are under way at most, or a quarter more.
-const window = 2000
-
 // A host stands for a server's sockets: it counts events, and some of them have somebody in the room.
 type host struct {
 	adapter.Host // what is not used here
@@ -201,8 +198,9 @@ func roomsOf(kind string, servers, n int) (heap, broker int64, err error) {
 	return (heapNow - heap) / int64(n), (brokerNow - broker) / int64(n), nil
 }
 
-// broker measures events from one server to some others, of which so many have somebody in the room.
-func broker(kind string, others, interested, events int) error {
+// broker measures events from one server to some others, of which so many have somebody in the room. At most window
+// of them are under way, or a quarter more.
+func broker(kind string, others, interested, events, window int) error {
 	pid := os.Getpid()
 	c, err := startCluster(kind, others+1)
 	if err != nil {
@@ -247,13 +245,17 @@ func broker(kind string, others, interested, events int) error {
 	}
 	got.Store(0)
 	cpu, redisCPU, sent, began := cpuOf(pid), cpuOf(redisPID), bytes(), time.Now()
+	pause := 500 * time.Microsecond
+	if window == 1 {
+		pause = 50 * time.Microsecond
+	}
 	for i := range events {
 		for adapters[0].Broadcast(p, t) != nil { // its queue is full
 			time.Sleep(time.Millisecond)
 		}
 		// Brokers drop what a server does not take for long, so no more is under way than all have taken.
-		for end := time.Now().Add(20 * time.Second); i%(window/4) == 0 && got.Load() < expect*int64(i-window) && time.Now().Before(end); {
-			time.Sleep(500 * time.Microsecond)
+		for end := time.Now().Add(20 * time.Second); i%max(window/4, 1) == 0 && got.Load() < expect*int64(i+1-window) && time.Now().Before(end); {
+			time.Sleep(pause)
 		}
 	}
 	for end := time.Now().Add(60 * time.Second); got.Load() < expect*int64(events); time.Sleep(time.Millisecond) {
@@ -272,7 +274,7 @@ func broker(kind string, others, interested, events int) error {
 	if n := bytes() - sent; n > 0 {
 		onBroker = fmt.Sprint(n / int64(events))
 	}
-	fmt.Printf("  %-22s %-28s %10.0f %12s %12s %14s\n", kind, fmt.Sprintf("%d, %d with somebody there", others, interested),
+	fmt.Printf("  %-22s %-28s %9d %10.0f %12s %12s %14s\n", kind, fmt.Sprintf("%d, %d with somebody there", others, interested), window,
 		float64(events)/took.Seconds(), per(cpuOf(redisPID)-redisCPU), per(cpuOf(pid)-cpu), onBroker)
 	return nil
 }
