@@ -244,7 +244,8 @@ func (n *names) UnmarshalJSON(data []byte) error {
 	if jsontext.Value(data).Kind() != '[' {
 		return nil // absent, or something that names no room
 	}
-	values, err := packet.SplitArgs(data, nil)
+	var room [8]jsontext.Value
+	values, err := packet.SplitArgs(data, room[:0])
 	if err != nil {
 		return err
 	}
@@ -315,17 +316,29 @@ func DecodeMsgpack(data []byte) (*Message, error) {
 }
 
 func decode(text jsontext.Value, attachments [][]byte) (*Message, error) {
-	var e struct {
-		Type Type           `json:"type"`
-		Data jsontext.Value `json:"data"`
-		UID  string         `json:"uid"`
-		NSP  string         `json:"nsp"`
-	}
-	if err := packet.Unmarshal(text, nil, &e); err != nil {
+	var room [8]packet.Member
+	members, err := packet.SplitMembers(text, room[:0])
+	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errMessage, err)
 	}
-	m := &Message{UID: e.UID, Namespace: e.NSP, Type: e.Type}
-	return m, m.decodeData(e.Data, attachments)
+	m := new(Message)
+	var data jsontext.Value
+	for _, x := range members {
+		switch string(x.Name) {
+		case `"type"`:
+			err = packet.Unmarshal(x.Value, nil, &m.Type)
+		case `"data"`:
+			data = x.Value
+		case `"uid"`:
+			err = packet.Unmarshal(x.Value, nil, &m.UID)
+		case `"nsp"`:
+			err = packet.Unmarshal(x.Value, nil, &m.Namespace)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", errMessage, err)
+		}
+	}
+	return m, m.decodeData(data, attachments)
 }
 
 // DecodeData decodes what [Message.AppendData] writes, into a message whose Type is set. Data is JSON, or msgpack with
@@ -342,6 +355,9 @@ func (m *Message) DecodeData(data []byte) error {
 }
 
 func (m *Message) decodeData(data jsontext.Value, attachments [][]byte) error {
+	if m.Type == Broadcast {
+		return m.decodeBroadcast(data, attachments)
+	}
 	var d wireData
 	if data.Kind() == '{' {
 		if err := packet.Unmarshal(data, nil, &d); err != nil {
@@ -351,18 +367,6 @@ func (m *Message) decodeData(data jsontext.Value, attachments [][]byte) error {
 	m.RequestID, m.Target, m.Rooms, m.Close = d.RequestID, d.Opts.target(), d.Rooms, d.Close
 	m.Clients, m.Leavers, m.Left = max(d.Clients, 0), d.Leavers, d.Left
 	switch m.Type {
-	case Broadcast:
-		var p struct {
-			Data jsontext.Value `json:"data"`
-			NSP  string         `json:"nsp"`
-		}
-		if d.Packet.Kind() != '{' || packet.Unmarshal(d.Packet, nil, &p) != nil || !isEvent(p.Data) {
-			return errMessage
-		}
-		if m.Namespace == "" {
-			m.Namespace = p.NSP // emitters name it here
-		}
-		m.Packet = &adapter.Packet{Data: p.Data, Attachments: attachments}
 	case ServerSideEmit:
 		if !isEvent(d.Packet) {
 			return errMessage

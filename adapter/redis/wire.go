@@ -114,7 +114,8 @@ func appendTarget(dst []byte, t *adapter.Target, flags bool) []byte {
 	o.texts("rooms", t.Rooms)
 	o.texts("except", t.Except)
 	if flags {
-		f := newObject(nil)
+		o.member("flags")
+		f := object{append(o.dst, '{'), true}
 		if t.Volatile {
 			f.flag("volatile", true)
 		}
@@ -124,7 +125,7 @@ func appendTarget(dst []byte, t *adapter.Target, flags bool) []byte {
 		if t.Timeout > 0 {
 			f.number("timeout", int(max(1, t.Timeout.Milliseconds())))
 		}
-		o.raw("flags", f.end())
+		o.dst = f.end()
 	}
 	return o.end()
 }
@@ -207,6 +208,9 @@ func appendPacket(dst []byte, data jsontext.Value, namespace string) []byte {
 // appendEvent writes an event.
 func appendEvent(dst []byte, uid, namespace string, p *adapter.Packet, t adapter.Target) ([]byte, error) {
 	text := append(make([]byte, 0, len(p.Data)+200), '[')
+	if dst == nil {
+		dst = make([]byte, 0, len(p.Data)+200)
+	}
 	text, _ = jsontext.AppendQuote(text, uid)
 	text = appendPacket(append(text, ','), p.Data, namespace)
 	text = appendTarget(append(text, ','), &t, true)
@@ -222,7 +226,8 @@ func (n *names) UnmarshalJSON(data []byte) error {
 	if jsontext.Value(data).Kind() != '[' {
 		return nil
 	}
-	values, err := packet.SplitArgs(data, nil)
+	var room [8]jsontext.Value
+	values, err := packet.SplitArgs(data, room[:0])
 	if err != nil {
 		return err
 	}
@@ -279,24 +284,73 @@ func decodeEvent(payload []byte, self string) (uid, namespace string, p *adapter
 	if text.Kind() != '[' {
 		return "", "", nil, t, errMessage
 	}
-	parts, err := packet.SplitArgs(text, nil)
-	if err != nil || len(parts) < 2 {
+	var room [4]jsontext.Value
+	parts, err := packet.SplitArgs(text, room[:0])
+	if err != nil || len(parts) < 2 || parts[0].Kind() != '"' || packet.Unmarshal(parts[0], nil, &uid) != nil {
 		return "", "", nil, t, errMessage
 	}
 	var w wirePacket
-	var target wireTarget
-	if packet.Unmarshal(parts[0], nil, &uid) != nil || packet.Unmarshal(parts[1], nil, &w) != nil || !isEvent(w.Data) {
+	if w.decode(parts[1]) != nil || !isEvent(w.Data) {
 		return "", "", nil, t, errMessage
 	}
 	if len(parts) > 2 {
-		if err := packet.Unmarshal(parts[2], nil, &target); err != nil {
+		if t, err = decodeTarget(parts[2]); err != nil {
 			return "", "", nil, t, fmt.Errorf("%w: %w", errMessage, err)
 		}
 	}
 	if w.NSP == "" {
 		w.NSP = "/"
 	}
-	return uid, w.NSP, &adapter.Packet{Data: w.Data, Attachments: attachments}, target.target(), nil
+	return uid, w.NSP, &adapter.Packet{Data: w.Data, Attachments: attachments}, t, nil
+}
+
+// decode does for the packets of events, of which there are many, what packet.Unmarshal does.
+func (w *wirePacket) decode(text jsontext.Value) error {
+	var room [8]packet.Member
+	members, err := packet.SplitMembers(text, room[:0])
+	if err != nil {
+		return err
+	}
+	for _, m := range members {
+		switch string(m.Name) {
+		case `"data"`:
+			w.Data = m.Value
+		case `"nsp"`:
+			if err := packet.Unmarshal(m.Value, nil, &w.NSP); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// decodeTarget does the same for their targets.
+func decodeTarget(text jsontext.Value) (adapter.Target, error) {
+	var w wireTarget
+	if text.Kind() == 'n' {
+		return w.target(), nil
+	}
+	var room [8]packet.Member
+	members, err := packet.SplitMembers(text, room[:0])
+	if err != nil {
+		return adapter.Target{}, err
+	}
+	for _, m := range members {
+		switch string(m.Name) {
+		case `"rooms"`:
+			err = w.Rooms.UnmarshalJSON(m.Value)
+		case `"except"`:
+			err = w.Except.UnmarshalJSON(m.Value)
+		case `"flags"`:
+			if string(m.Value) != "{}" {
+				err = packet.Unmarshal(m.Value, nil, &w.Flags)
+			}
+		}
+		if err != nil {
+			return adapter.Target{}, err
+		}
+	}
+	return w.target(), nil
 }
 
 // isFrom reports whether an event begins with a name.
