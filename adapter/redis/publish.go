@@ -9,8 +9,8 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// A publisher sends what is published, in order, many in one round trip. Its goroutine exists while there is something to
-// send.
+// A publisher sends what is published, in order, many in one round trip. Its goroutine exists from the first publication
+// on: to start one for each, and to grow its stack, would cost as much as to publish.
 type publisher struct {
 	b    *Broker
 	down atomic.Bool // Redis could not be reached; somebody is trying
@@ -18,8 +18,10 @@ type publisher struct {
 	mu      sync.Mutex
 	queue   []publication
 	bytes   int
-	running bool
+	started bool
+	busy    bool          // run has taken publications from the queue
 	idle    chan struct{} // closed when nothing is left to send; made by who waits
+	work    chan struct{} // has room for one
 }
 
 type publication struct {
@@ -38,7 +40,7 @@ const publishTimeout = 5 * time.Second
 // reviveInterval is how often it is tried whether Redis is back.
 const reviveInterval = 250 * time.Millisecond
 
-func newPublisher(b *Broker) *publisher { return &publisher{b: b} }
+func newPublisher(b *Broker) *publisher { return &publisher{b: b, work: make(chan struct{}, 1)} }
 
 // push queues a publication.
 func (p *publisher) push(x publication) error {
@@ -51,14 +53,21 @@ func (p *publisher) push(x publication) error {
 	if p.bytes > 0 && p.bytes+size > p.b.opts.MaxQueued {
 		return ErrQueueFull
 	}
-	if !p.running {
+	if p.b.ctx.Err() != nil {
+		return ErrDown
+	}
+	if !p.started {
 		if !p.b.start(p.run) {
 			return ErrDown
 		}
-		p.running = true
+		p.started = true
 	}
 	p.queue = append(p.queue, x)
 	p.bytes += size
+	select {
+	case p.work <- struct{}{}:
+	default:
+	}
 	return nil
 }
 
@@ -70,15 +79,25 @@ func (p *publisher) run() {
 			p.bytes -= len(x.channel) + len(x.payload)
 		}
 		n := min(len(p.queue), maxPipeline)
+		p.busy = n > 0
 		if n == 0 {
-			p.queue = nil
-			p.running = false
+			batch, p.queue = nil, nil
 			if p.idle != nil {
 				close(p.idle)
 				p.idle = nil
 			}
 			p.mu.Unlock()
-			return
+			select {
+			case <-p.work:
+			case <-p.b.ctx.Done():
+				p.mu.Lock()
+				left := p.queue
+				p.queue = nil
+				p.mu.Unlock()
+				p.b.stats.lost.Add(int64(len(left)))
+				return
+			}
+			continue
 		}
 		batch, p.queue = p.queue[:n:n], p.queue[n:]
 		p.mu.Unlock()
@@ -186,7 +205,7 @@ func (p *publisher) revive() {
 // flush waits until everything has been sent.
 func (p *publisher) flush(timeout time.Duration) error {
 	p.mu.Lock()
-	if !p.running {
+	if !p.busy && len(p.queue) == 0 {
 		p.mu.Unlock()
 		return nil
 	}
