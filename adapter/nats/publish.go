@@ -27,6 +27,7 @@ type outbox struct {
 	idle    chan struct{} // closed when nothing is left; made by who waits
 	work    chan struct{} // has room for one
 	confirm chan struct{} // has room for one
+	hurry   chan struct{} // has room for one; somebody waits for what is not confirmed
 }
 
 // A task is something to tell NATS.
@@ -50,6 +51,9 @@ const (
 	maxBatch = 1024
 	// confirmTimeout is how long NATS may take to confirm what was sent; then the connection is made anew.
 	confirmTimeout = 5 * time.Second
+	// confirmInterval is how far apart confirmations are asked for: each is a round trip, whatever the number of messages
+	// it confirms.
+	confirmInterval = 50 * time.Millisecond
 	// connectInterval is between attempts to connect for the first time.
 	connectInterval = 500 * time.Millisecond
 )
@@ -57,7 +61,7 @@ const (
 func newOutbox(b *Broker) *outbox {
 	return &outbox{
 		b: b, subs: make(map[string]*gonats.Subscription),
-		work: make(chan struct{}, 1), confirm: make(chan struct{}, 1),
+		work: make(chan struct{}, 1), confirm: make(chan struct{}, 1), hurry: make(chan struct{}, 1),
 	}
 }
 
@@ -274,12 +278,21 @@ func (o *outbox) refused(nc *gonats.Conn, err error) {
 
 // confirmAll finds out what has reached NATS.
 func (o *outbox) confirmAll(nc *gonats.Conn) {
+	pause := time.NewTimer(0)
+	defer pause.Stop()
 	for {
 		select {
 		case <-o.confirm:
 		case <-o.b.ctx.Done():
 			return
 		}
+		select {
+		case <-pause.C:
+		case <-o.hurry:
+		case <-o.b.ctx.Done():
+			return
+		}
+		pause.Reset(confirmInterval)
 		o.mu.Lock()
 		n, epoch := o.sent, o.epoch
 		o.mu.Unlock()
@@ -329,6 +342,7 @@ func (o *outbox) flush(timeout time.Duration) error {
 	idle := o.idle
 	o.settle()
 	o.mu.Unlock()
+	wake(o.hurry)
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {
