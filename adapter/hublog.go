@@ -189,11 +189,11 @@ func (a *logAdapter) LoadSession(_ context.Context, pid string) (*Session, error
 }
 
 // TakeSession implements [Log].
-func (a *logAdapter) TakeSession(_ context.Context, pid string) (*Session, error) {
+func (a *logAdapter) TakeSession(_ context.Context, pid, owner string) (*Session, error) {
 	a.log.sessionsMu.Lock()
 	defer a.log.sessionsMu.Unlock()
 	s := a.log.sessions[pid]
-	if s.s == nil || time.Now().After(s.expires) {
+	if s.s == nil || s.s.Owner != owner || time.Now().After(s.expires) {
 		return nil, nil
 	}
 	a.log.sessions[pid] = hubSession{nil, s.expires.Add(time.Minute)}

@@ -38,9 +38,9 @@ type Log interface {
 	SaveSession(pid string, create bool, keep time.Duration, record func() *Session, done func(error)) error
 	// LoadSession returns a session, nil if there is none.
 	LoadSession(ctx context.Context, pid string) (*Session, error)
-	// TakeSession removes a session and returns it, to one caller only; nil to others. From then on its owner can't save
-	// it any more.
-	TakeSession(ctx context.Context, pid string) (*Session, error)
+	// TakeSession removes a session, if its owner is still the one that LoadSession told, and returns it: to one caller
+	// only, nil to others. From then on that owner can't save it any more.
+	TakeSession(ctx context.Context, pid, owner string) (*Session, error)
 }
 
 // A LogHost is one server's part of a namespace that has a [Log].
@@ -86,7 +86,9 @@ type Session struct {
 	Rooms    []string       // at the position At, the id among them
 	Data     jsontext.Value // of the socket, nil if there is none
 
-	Owner string // the server that has the client, or had it last
+	Namespace string
+
+	Owner string // names the server that has the client, or had it last, and that visit of the client
 	Away  bool   // the client is not connected
 	Start string // the position at which the session began: the client has received everything before, if anything
 	At    string // the last position that the session knows of

@@ -32,12 +32,14 @@ type mark struct {
 type clusterLog struct {
 	ns    *Namespace
 	log   adapter.Log
-	owner string
+	owner string // begins the names of owners that this is
 	keep  time.Duration
 
 	begun, done atomic.Pointer[mark] // the entry that is being delivered, or was last
 	listeners   serial               // of OnAnyOutgoing, for entries of other servers
 	unsavable   sync.Once            // said that data can't be saved
+
+	visits atomic.Uint64
 
 	gate sync.Mutex // held while an entry is delivered; taken before all others
 	seq  uint64     // guarded by gate
@@ -217,11 +219,13 @@ func (c *clusterLog) emit(s *Socket, o emitOptions, name string, args []any) (bo
 // member.mu.
 type shared struct {
 	c       *clusterLog
+	owner   string // names this visit of the client
 	start   string
 	floor   string
 	since   map[string]string // where the session is, by room
 	stays   []adapter.Stay    // where it was
 	active  bool              // it is saved
+	foreign bool              // nobody knows which namespace's middlewares it has passed
 	away    bool              // it has ended here, and may go on elsewhere
 	last    *mark             // of the last event that was written
 	saving  atomic.Bool       // a save has been asked for, and has not begun
@@ -231,7 +235,9 @@ type shared struct {
 // maxStays bounds what is remembered of the rooms that one session was in before.
 const maxStays = 64
 
-func newShared(c *clusterLog) *shared { return &shared{c: c, since: make(map[string]string)} }
+func newShared(c *clusterLog) *shared {
+	return &shared{c: c, owner: c.newOwner(), since: make(map[string]string)}
+}
 
 // joining and left note a change of rooms. m.mu is held.
 func (sh *shared) joining(room string) {

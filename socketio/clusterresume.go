@@ -24,18 +24,21 @@ const resumeTimeout = 5 * time.Second
 
 // resume gives a new socket the session that its client asks for, from whatever server, if it can be had.
 func (c *clusterLog) resume(s *Socket, pid, offset string) bool {
+	if len(pid) > 100 {
+		return false
+	}
 	ctx, cancel := context.WithTimeout(s.Context(), 2*resumeTimeout)
 	defer cancel()
 	held, err := c.log.LoadSession(ctx, pid)
-	if err != nil || held == nil || !c.claimable(ctx, held) {
+	if err != nil || held == nil || held.Namespace != "" && held.Namespace != c.ns.name || !c.claimable(ctx, held) {
 		return false
 	}
-	session, err := c.log.TakeSession(ctx, pid)
+	session, err := c.log.TakeSession(ctx, pid, held.Owner)
 	if err != nil || session == nil {
 		return false
 	}
 	c.mu.Lock()
-	if last := c.finals[pid]; last != nil && session.Owner == c.owner {
+	if last := c.finals[pid]; last != nil && session.Owner == last.Owner {
 		session = last // could not be saved
 	}
 	delete(c.finals, pid)
@@ -61,7 +64,7 @@ func (c *clusterLog) resume(s *Socket, pid, offset string) bool {
 
 func (c *clusterLog) putBack(session *adapter.Session) {
 	back := *session
-	back.Owner, back.Away = c.owner, true
+	back.Owner, back.Away = c.newOwner(), true
 	_ = c.log.SaveSession(back.PID, true, c.keep, func() *adapter.Session { return &back }, func(error) {})
 }
 
@@ -269,6 +272,7 @@ func (r *replay) enter() error {
 	sh := newShared(c)
 	m := &member{ns: c.ns, id: r.session.SID, away: true, log: &eventLog{pid: r.session.PID, shared: sh}}
 	sh.start, sh.floor, sh.stays = r.session.Start, r.session.Floor, r.stays
+	sh.foreign = r.session.Namespace == ""
 	if r.session.At == "" {
 		sh.start, sh.floor = "", r.at.pos // what was before is not known
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -36,6 +38,8 @@ func (c *clusterLog) refresh() {
 		c.timer = time.AfterFunc(c.refreshInterval(), c.refresh)
 	}
 }
+
+func (c *clusterLog) newOwner() string { return c.owner + strconv.FormatUint(c.visits.Add(1), 36) }
 
 // enter begins to save a member's session.
 func (c *clusterLog) enter(m *member) {
@@ -90,7 +94,7 @@ func (c *clusterLog) describe(m *member, data any, away bool) *adapter.Session {
 	sh := m.log.shared
 	s := &adapter.Session{
 		SID: m.id, PID: m.log.pid, Rooms: []string{m.id},
-		Owner: c.owner, Away: away, Start: sh.start, At: c.done.Load().pos, Floor: sh.floor,
+		Namespace: c.ns.name, Owner: sh.owner, Away: away, Start: sh.start, At: c.done.Load().pos, Floor: sh.floor,
 		Stays: slices.Clone(sh.stays),
 	}
 	for room, since := range sh.since {
@@ -217,7 +221,7 @@ func (c *clusterLog) claimable(ctx context.Context, s *adapter.Session) bool {
 	if s.Away || s.Owner == "" {
 		return true
 	}
-	if s.Owner == c.owner {
+	if strings.HasPrefix(s.Owner, c.owner) {
 		return c.release(s.PID) != releaseAlive
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTime+time.Second)

@@ -381,7 +381,7 @@ func (c *connection) join(ns *Namespace, auth jsontext.Value) {
 	if recovered && s.m.log.repeats != nil {
 		s.m.log.repeats.attach(s)
 	}
-	if !recovered || c.server.opts.Recovery.RunMiddlewares {
+	if !recovered || c.server.opts.Recovery.RunMiddlewares || s.m.log.shared != nil && s.m.log.shared.foreign {
 		if err := ns.runMiddlewares(s); err != nil {
 			there := s.Context().Err() == nil
 			s.abandon(there)

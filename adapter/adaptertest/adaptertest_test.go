@@ -27,3 +27,16 @@ func TestHub(t *testing.T) {
 		return factories
 	})
 }
+
+func TestLogHub(t *testing.T) {
+	cluster := func(t *testing.T, n int) []adapter.Factory {
+		hub := new(adapter.LogHub)
+		factories := make([]adapter.Factory, n)
+		for i := range factories {
+			factories[i] = hub.Adapter
+		}
+		return factories
+	}
+	adaptertest.Run(t, cluster)
+	t.Run("Recovery", func(t *testing.T) { adaptertest.RunRecovery(t, cluster) })
+}

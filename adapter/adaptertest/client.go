@@ -42,10 +42,16 @@ type node struct {
 
 // start starts a node for each factory, and waits until each knows of all.
 func start(t testing.TB, factories []adapter.Factory) []*node {
+	return startWith(t, factories, socketio.Options{})
+}
+
+// startWith is start with options for the servers.
+func startWith(t testing.TB, factories []adapter.Factory, opts socketio.Options) []*node {
 	t.Helper()
 	var nodes []*node
 	for _, f := range factories {
-		io := socketio.NewServer(&socketio.Options{Adapter: f})
+		opts.Adapter = f
+		io := socketio.NewServer(&opts)
 		n := &node{t: t, io: io, http: httptest.NewServer(io), join: make(chan *socketio.Socket, 100)}
 		t.Cleanup(func() {
 			io.Close()
@@ -106,6 +112,24 @@ type client struct {
 // client joins "/" of the node.
 func (n *node) client() *client {
 	n.t.Helper()
+	c := n.dial()
+	c.send("40")
+	var reply struct{ SID string }
+	if frame := c.next(); json.Unmarshal([]byte(strings.TrimPrefix(frame, "40")), &reply) != nil {
+		n.t.Fatalf("connect was answered with %q", frame)
+	}
+	c.ID = reply.SID
+	select {
+	case c.s = <-n.join:
+	case <-time.After(patience):
+		n.t.Fatal("no connection on the server")
+	}
+	return c
+}
+
+// dial connects to the node.
+func (n *node) dial() *client {
+	n.t.Helper()
 	conn, br, _, err := ws.Dial(context.Background(), "ws"+strings.TrimPrefix(n.http.URL, "http")+"/socket.io/?EIO=4&transport=websocket")
 	if err != nil {
 		n.t.Fatal(err)
@@ -118,17 +142,6 @@ func (n *node) client() *client {
 	}
 	go c.read(bufio.NewReader(r))
 	c.next() // open
-	c.send("40")
-	var reply struct{ SID string }
-	if frame := c.next(); json.Unmarshal([]byte(strings.TrimPrefix(frame, "40")), &reply) != nil {
-		n.t.Fatalf("connect was answered with %q", frame)
-	}
-	c.ID = reply.SID
-	select {
-	case c.s = <-n.join:
-	case <-time.After(patience):
-		n.t.Fatal("no connection on the server")
-	}
 	return c
 }
 
