@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package app
 
 import (
 	"fmt"
@@ -14,7 +14,7 @@ import (
 
 // The target must follow the contract, for every load.
 func TestTargetPassesEveryLoad(t *testing.T) {
-	io := newServer()
+	io := New(nil)
 	s := httptest.NewServer(io)
 	defer s.Close()
 	defer io.Close()
