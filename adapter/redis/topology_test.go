@@ -175,7 +175,7 @@ func TestRedisCluster(t *testing.T) {
 	eventually(t, "the cluster", func() bool {
 		for _, p := range nodes {
 			info, err := p.ClusterInfo(t.Context()).Result()
-			slots, err2 := p.ClusterSlots(t.Context()).Result()
+			slots, err2 := p.Do(t.Context(), "cluster", "slots").Slice()
 			if err != nil || err2 != nil || len(slots) != len(nodes) || !strings.Contains(info, "cluster_state:ok") {
 				return false
 			}
