@@ -3,6 +3,7 @@
 package chaos
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -26,25 +27,25 @@ func TestClusters(t *testing.T) {
 	for _, adapter := range []string{"redis-classic", "redis-sharded", "redis-streams", "nats", "embedded", "postgres"} {
 		t.Run(adapter, func(t *testing.T) {
 			t.Parallel()
-			for _, name := range []string{"steady", "kill", "broker"} {
-				run, _ := Find(name)
-				if run.Broker && adapter == "embedded" {
-					continue
+			run := Run{Name: "short", do: func(ctx context.Context, c *Cluster, times int) error {
+				err := errors.Join(steady(ctx, c, times), kill(ctx, c, times))
+				if c.broker != nil {
+					err = errors.Join(err, restartBroker(ctx, c, times))
 				}
-				o := Options{Adapter: adapter, Receivers: 6, Senders: 3, Pace: 10 * time.Millisecond}
-				r, err := run.Do(t.Context(), o, 1)
-				if e, ok := errors.AsType[*MissingError](err); ok {
-					kit.Skip(t, "%v", e)
-				}
-				if err != nil {
-					t.Fatalf("%s: %v", name, err)
-				}
-				if r.Report.Due == 0 {
-					t.Errorf("%s: nothing was received", name)
-				}
-				if err := r.Report.Err(); err != nil {
-					t.Errorf("%s: %v", name, err)
-				}
+				return err
+			}}
+			r, err := run.Do(t.Context(), Options{Adapter: adapter, Receivers: 6, Senders: 3, Pace: 10 * time.Millisecond, Reach: 3 * time.Second}, 1)
+			if e, ok := errors.AsType[*MissingError](err); ok {
+				kit.Skip(t, "%v", e)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Report.Due == 0 {
+				t.Error("nothing was received")
+			}
+			if err := r.Report.Err(); err != nil {
+				t.Error(err)
 			}
 		})
 	}

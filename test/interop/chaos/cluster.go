@@ -31,6 +31,7 @@ type Options struct {
 	Senders   int           // zero means 6
 	Pace      time.Duration // between two messages of a sender; zero means 20 ms
 	Drain     time.Duration // how long a server takes to leave; zero means 2 s
+	Reach     time.Duration // check.Rules.Reach and Settle; zero means 1 s
 	Verbose   bool          // servers log to standard error
 }
 
@@ -93,8 +94,11 @@ func Start(ctx context.Context, o Options) (_ *Cluster, err error) {
 	if o.Drain == 0 {
 		o.Drain = 2 * time.Second
 	}
+	if o.Reach == 0 {
+		o.Reach = time.Second
+	}
 	c := &Cluster{o: o, began: time.Now()}
-	c.rules = check.Rules{Recovery: o.Recovery, Settle: time.Second, Reach: time.Second, Killed: map[string]check.Times{}}
+	c.rules = check.Rules{Recovery: o.Recovery, Settle: o.Reach, Reach: o.Reach, Killed: map[string]check.Times{}}
 	defer func() {
 		if err != nil {
 			c.Close()
