@@ -34,6 +34,9 @@ type Options struct {
 	Static bool
 	// StreamMaxLen is about how many entries a stream keeps. Zero means 10,000, as in Node.
 	StreamMaxLen int64
+	// AppendTimeout is how long an event, of a server with connection state recovery and Streams, waits to come back from
+	// the stream. Zero means 1 s.
+	AppendTimeout time.Duration
 	// MaxQueued is how many bytes may wait to be published; at the limit operations return [ErrQueueFull]. Zero means
 	// 16 MiB.
 	MaxQueued int
@@ -79,6 +82,9 @@ func Open(o Options) (*Broker, error) {
 	if len(o.Redis.Addrs) == 0 {
 		return nil, errors.New("redis: Options.Redis.Addrs is empty")
 	}
+	if o.AppendTimeout < 0 {
+		return nil, errors.New("redis: Options.AppendTimeout must not be negative")
+	}
 	if o.MaxQueued < 0 || o.RequestTimeout < 0 || o.StreamMaxLen < 0 {
 		return nil, errors.New("redis: Options.MaxQueued, RequestTimeout and StreamMaxLen must not be negative")
 	}
@@ -93,6 +99,9 @@ func Open(o Options) (*Broker, error) {
 	}
 	if o.RequestTimeout == 0 {
 		o.RequestTimeout = 5 * time.Second
+	}
+	if o.AppendTimeout == 0 {
+		o.AppendTimeout = time.Second
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/sockeye-io/sockeye/adapter"
 )
 
 // A publisher sends what is published, in order, many in one round trip. Its goroutine exists from the first publication
@@ -29,7 +31,19 @@ type publication struct {
 	payload []byte
 	sharded bool
 	entry   []any // names and values of an entry for the stream that is called channel; nil for a message
+	session *savedSession
+	done    func(error) // told once how it went, if there is one
 }
+
+// tell says how it went.
+func (x *publication) tell(err error) {
+	if x.done != nil {
+		x.done(err)
+	}
+}
+
+// isMessage reports whether it goes to a channel.
+func (x *publication) isMessage() bool { return x.entry == nil && x.session == nil }
 
 // maxPipeline is how many publications go in one round trip: what more there is waits for the answer to these.
 const maxPipeline = 1024
@@ -95,6 +109,9 @@ func (p *publisher) run() {
 				p.queue = nil
 				p.mu.Unlock()
 				p.b.stats.lost.Add(int64(len(left)))
+				for i := range left {
+					left[i].tell(ErrDown)
+				}
 				return
 			}
 			continue
@@ -103,6 +120,9 @@ func (p *publisher) run() {
 		p.mu.Unlock()
 		if p.down.Load() {
 			p.b.stats.lost.Add(int64(n))
+			for i := range batch {
+				batch[i].tell(ErrDown)
+			}
 			continue
 		}
 		p.send(batch)
@@ -115,18 +135,22 @@ func (p *publisher) send(batch []publication) {
 	defer cancel()
 	for len(batch) > 0 {
 		n := 1
-		for n < len(batch) && batch[n].sharded == batch[0].sharded && (batch[n].entry == nil) == (batch[0].entry == nil) {
+		for n < len(batch) && batch[n].sharded == batch[0].sharded && batch[n].isMessage() == batch[0].isMessage() {
 			n++
 		}
 		lost, err := p.sendAlike(ctx, batch[:n])
 		batch = batch[n:]
+		var unsent []publication
 		if err != nil {
 			lost += len(batch)
-			batch = nil
+			unsent, batch = batch, nil
 		}
 		p.b.stats.lost.Add(int64(lost)) // before it is known that Redis is gone
 		if err != nil {
 			p.fail(err)
+		}
+		for i := range unsent {
+			unsent[i].tell(ErrDown)
 		}
 	}
 }
@@ -134,16 +158,18 @@ func (p *publisher) send(batch []publication) {
 // sendAlike returns how many could not be sent, and an error if that is because Redis is not there.
 func (p *publisher) sendAlike(ctx context.Context, batch []publication) (failed int, err error) {
 	var client goredis.Cmdable = p.b.client
-	if cluster, ok := p.b.client.(*goredis.ClusterClient); ok && !batch[0].sharded && batch[0].entry == nil {
+	if cluster, ok := p.b.client.(*goredis.ClusterClient); ok && !batch[0].sharded && batch[0].isMessage() {
 		// Any node will do, but it must be always the same one.
 		if client, err = cluster.MasterForKey(ctx, p.b.opts.Prefix); err != nil {
-			return len(batch), err
+			return len(batch), err // none of them has done
 		}
 	}
 	pipe := client.Pipeline()
 	cmds := make([]goredis.Cmder, len(batch))
 	for i, x := range batch {
 		switch {
+		case x.session != nil:
+			cmds[i] = x.session.queue(ctx, pipe)
 		case x.entry != nil:
 			cmds[i] = pipe.XAdd(ctx, &goredis.XAddArgs{
 				Stream: x.channel, MaxLen: p.b.opts.StreamMaxLen, Approx: true, Values: x.entry,
@@ -155,16 +181,19 @@ func (p *publisher) sendAlike(ctx context.Context, batch []publication) (failed 
 		}
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error
-	for _, cmd := range cmds {
+	for i, cmd := range cmds {
 		e := cmd.Err()
 		if e == nil {
+			batch[i].tell(batch[i].session.result(cmd))
 			continue
 		}
 		failed++
 		if _, answered := e.(goredis.Error); answered {
 			p.b.log.Warn("redis: message refused", "error", e)
+			batch[i].tell(wrap(e))
 		} else {
 			err = e
+			batch[i].tell(adapter.ErrUncertain)
 		}
 	}
 	p.b.stats.published.Add(int64(len(batch) - failed))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -28,7 +29,7 @@ func (b *Broker) Streams() adapter.Factory {
 		b.stream.add(host.Namespace(), s)
 		s.a = cluster.New(host, s.uid, s, &cluster.Options{Logger: b.log})
 		s.ready.Done()
-		return s.a
+		return &streamLog{s.a, s}
 	}
 }
 
@@ -41,7 +42,12 @@ type streamed struct {
 	ready  sync.WaitGroup
 
 	handling sync.Mutex // while something is received
-	closed   bool       // guarded by it
+	closed   bool       // guarded by it, as is what follows
+	follower adapter.LogHost
+	position string // of the last entry that was handled; empty if it is not known where the reading begins
+
+	waiting sync.Map // of chan struct{}, by the nonce of what was appended
+	nonce   atomic.Uint64
 }
 
 // Publish implements [cluster.Bus].
@@ -51,19 +57,28 @@ func (s *streamed) Publish(m *cluster.Message) error {
 	default:
 		return s.send(s.common, m)
 	}
+	x, err := s.entry(m)
+	if err != nil {
+		return err
+	}
+	return s.b.out.push(x)
+}
+
+// entry returns what is published of a message that is an entry of the stream.
+func (s *streamed) entry(m *cluster.Message) (publication, error) {
 	data := string(m.AppendData(nil))
 	if m.Binary() {
 		packed, err := m.AppendMsgpackData(nil)
 		if err != nil {
-			return err
+			return publication{}, err
 		}
 		data = base64.StdEncoding.EncodeToString(packed)
 	}
-	return s.b.out.push(publication{
+	return publication{
 		channel: s.b.opts.Prefix,
 		entry:   []any{"uid", m.UID, "nsp", m.Namespace, "type", strconv.Itoa(int(m.Type)), "data", data},
 		payload: []byte(data), // counts as what waits
-	})
+	}, nil
 }
 
 // Respond implements [cluster.Bus].
@@ -123,6 +138,7 @@ type stream struct {
 	mu         sync.Mutex
 	namespaces map[string]*streamed
 	reading    bool
+	last       string                  // id of the last entry that was handled
 	placed     bool                    // it is known where in the stream the reading begins
 	client     goredis.UniversalClient // of its own: only closing it ends a read that waits
 }
@@ -138,6 +154,7 @@ func (r *stream) add(namespace string, s *streamed) {
 		r.client = goredis.NewUniversalClient(&r.b.opts.Redis)
 	}
 	if r.placed {
+		s.begin(r.last)
 		s.subscribe()
 	}
 }
@@ -148,6 +165,7 @@ func (r *stream) place() {
 	defer r.mu.Unlock()
 	r.placed = true
 	for _, s := range r.namespaces {
+		s.begin(r.last)
 		s.subscribe()
 	}
 }
@@ -185,6 +203,7 @@ func (r *stream) read() {
 	for b.ctx.Err() == nil {
 		if last == "" {
 			if last = r.end(client); last != "" {
+				r.passed(last)
 				r.place()
 			}
 		}
@@ -215,6 +234,7 @@ func (r *stream) read() {
 		for _, e := range entries {
 			r.take(e)
 			last = e.ID
+			r.passed(last)
 		}
 	}
 }
@@ -256,7 +276,7 @@ func (r *stream) take(e goredis.XMessage) {
 	r.mu.Lock()
 	s := r.namespaces[field("nsp")]
 	r.mu.Unlock()
-	if s == nil || field("uid") == s.uid {
+	if s == nil || field("uid") == s.uid && field("n") == "" {
 		return
 	}
 	m, err := decodeEntry(field)
@@ -264,7 +284,14 @@ func (r *stream) take(e goredis.XMessage) {
 		r.b.log.Warn("redis: entry of the stream not understood", "id", e.ID, "error", err)
 		return
 	}
-	s.receive(m)
+	s.take(e.ID, field("n"), m)
+}
+
+// passed notes that an entry has been handled.
+func (r *stream) passed(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.last = id
 }
 
 func decodeEntry(field func(string) string) (*cluster.Message, error) {

@@ -3,9 +3,11 @@ package redis_test
 import (
 	"context"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/sockeye-io/sockeye/adapter"
+	"github.com/sockeye-io/sockeye/adapter/adaptertest"
 	"github.com/sockeye-io/sockeye/adapter/redis"
 )
 
@@ -43,4 +45,17 @@ func TestStreamsStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the first event", func() bool { return slices.Contains(b.host.events(), `["first"]`) })
+}
+
+func TestStreamsRecovery(t *testing.T) {
+	s := startRedis(t)
+	n := 0
+	adaptertest.RunRecovery(t, func(t *testing.T, servers int) []adapter.Factory {
+		n++
+		factories := make([]adapter.Factory, servers)
+		for i := range factories {
+			factories[i] = s.open(t, redis.Options{Prefix: "recovery" + strconv.Itoa(n), AppendTimeout: patience}).Streams()
+		}
+		return factories
+	})
 }
