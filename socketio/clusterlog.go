@@ -2,6 +2,7 @@ package socketio
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -41,20 +42,28 @@ type clusterLog struct {
 
 	visits atomic.Uint64
 
+	placed chan struct{} // closed when it is known where in the log this server is
+
 	gate sync.Mutex // held while an entry is delivered; taken before all others
 	seq  uint64     // guarded by gate
 
 	mu     sync.Mutex
-	live   map[string]*member          // that are saved, by pid
-	finals map[string]*adapter.Session // of clients that left while they could not be saved
+	live   map[string]*member // that are saved, by pid
+	finals map[string]final   // of clients that left while they could not be saved
 	timer  *time.Timer
 	closed bool
+}
+
+// A final is the last save of a session, as long as it has not succeeded.
+type final struct {
+	session *adapter.Session
+	create  bool // it has never been saved
 }
 
 func newClusterLog(ns *Namespace, l adapter.Log) *clusterLog {
 	c := &clusterLog{
 		ns: ns, log: l, owner: newID(), keep: ns.server.opts.Recovery.MaxDisconnection,
-		live: make(map[string]*member), finals: make(map[string]*adapter.Session),
+		live: make(map[string]*member), finals: make(map[string]final), placed: make(chan struct{}),
 	}
 	c.begun.Store(&mark{})
 	c.done.Store(&mark{})
@@ -74,10 +83,48 @@ func (c *clusterLog) close() {
 func (c *clusterLog) Reached(position string) {
 	c.gate.Lock()
 	defer c.gate.Unlock()
+	first := c.done.Load().pos == ""
 	c.seq++
 	m := &mark{c.seq, position}
 	c.begun.Store(m)
 	c.done.Store(m)
+	if first {
+		close(c.placed)
+		c.placeEarly(position)
+	}
+}
+
+// beginTimeout is how long a client waits that comes before this server knows where in the log it is. After that it is
+// connected nevertheless, with a session that can be recovered from when the log is reached.
+const beginTimeout = 2 * time.Second
+
+func (c *clusterLog) awaitBeginning(s *Socket) {
+	if c.done.Load().pos != "" {
+		return
+	}
+	timeout := time.NewTimer(beginTimeout)
+	defer timeout.Stop()
+	select {
+	case <-c.placed:
+	case <-timeout.C:
+	case <-s.Context().Done():
+	}
+}
+
+// placeEarly tells sessions where they began that are older than this server's connection to the log.
+func (c *clusterLog) placeEarly(position string) {
+	c.mu.Lock()
+	early := slices.Collect(maps.Values(c.live))
+	c.mu.Unlock()
+	for _, m := range early {
+		m.mu.Lock()
+		sh := m.log.shared
+		if sh.start == "" && sh.floor == "" {
+			sh.start = position
+		}
+		m.mu.Unlock()
+		c.save(m, false)
+	}
 }
 
 // Deliver implements [adapter.LogHost].
@@ -229,6 +276,7 @@ type shared struct {
 	away    bool              // it has ended here, and may go on elsewhere
 	last    *mark             // of the last event that was written
 	saving  atomic.Bool       // a save has been asked for, and has not begun
+	unsaved atomic.Bool       // not even once
 	resumed *resumption       // until the client that comes back is connected
 }
 

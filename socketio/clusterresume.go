@@ -38,7 +38,7 @@ func (c *clusterLog) resume(s *Socket, pid, offset string) bool {
 		return false
 	}
 	c.mu.Lock()
-	if last := c.finals[pid]; last != nil && session.Owner == last.Owner {
+	if last := c.finals[pid].session; last != nil && session.Owner == last.Owner {
 		session = last // could not be saved
 	}
 	delete(c.finals, pid)

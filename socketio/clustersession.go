@@ -29,8 +29,8 @@ func (c *clusterLog) refresh() {
 	for _, m := range live {
 		c.save(m, false)
 	}
-	for pid, s := range finals {
-		c.saveFinal(pid, s)
+	for _, s := range finals {
+		c.saveFinal(s.session, s.create)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -56,6 +56,7 @@ func (c *clusterLog) save(m *member, create bool) {
 	if !sh.saving.CompareAndSwap(false, true) {
 		return
 	}
+	create = create || sh.unsaved.Load()
 	// One that is not refreshed any more is kept as long as one that was said goodbye to.
 	err := c.log.SaveSession(m.log.pid, create, c.keep+2*c.refreshInterval(), func() *adapter.Session {
 		sh.saving.Store(false)
@@ -74,6 +75,7 @@ func (c *clusterLog) save(m *member, create bool) {
 	if err != nil {
 		sh.saving.Store(false) // until it is refreshed
 	}
+	sh.unsaved.Store(create && err != nil)
 }
 
 // changed has a session saved if it is one that is.
@@ -124,7 +126,7 @@ func (c *clusterLog) leave(m *member, data any, keep bool) (after func()) {
 	s := c.describe(m, data, true)
 	return func() {
 		if keep {
-			c.saveFinal(s.PID, s)
+			c.saveFinal(s, sh.unsaved.Load())
 		} else {
 			// If it can't be removed it expires.
 			_ = c.log.SaveSession(s.PID, false, 0, func() *adapter.Session { return s }, func(error) {})
@@ -138,17 +140,21 @@ func (c *clusterLog) leave(m *member, data any, keep bool) (after func()) {
 }
 
 // saveFinal saves a session that has ended here. It is tried again until that is in vain.
-func (c *clusterLog) saveFinal(pid string, s *adapter.Session) {
+func (c *clusterLog) saveFinal(s *adapter.Session, create bool) {
 	note := func(err error) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if err == nil || errors.Is(err, adapter.ErrTaken) || len(c.finals) >= c.ns.server.opts.Recovery.MaxSessions {
-			delete(c.finals, pid)
+			delete(c.finals, s.PID)
 		} else {
-			c.finals[pid] = s
+			c.finals[s.PID] = final{s, create}
 		}
 	}
-	if err := c.log.SaveSession(pid, false, c.keep, func() *adapter.Session { return s }, note); err != nil {
+	err := c.log.SaveSession(s.PID, create, c.keep, func() *adapter.Session { return s }, func(err error) {
+		create = false // it may have been
+		note(err)
+	})
+	if err != nil {
 		note(err)
 	}
 }

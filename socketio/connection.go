@@ -372,6 +372,9 @@ func (c *connection) join(ns *Namespace, auth jsontext.Value) {
 		ns = c.server.create(name, ns.parent)
 	}
 	s := newSocket(ns, c, auth)
+	if l := ns.cluster.Load(); l != nil {
+		l.awaitBeginning(s)
+	}
 	recovered := ns.recoverSession(s)
 	if !c.setSocket(name, s) {
 		s.abandon(false)

@@ -66,6 +66,7 @@ type Broker struct {
 	nc     *gonats.Conn     // nil before the first attempt to connect
 	taking map[string]taker // by the token of the namespace
 	slow   map[*gonats.Subscription]bool
+	stream *stream // nil without JetStream
 	wg     sync.WaitGroup
 }
 
@@ -220,6 +221,12 @@ func (b *Broker) connected(first bool) {
 	}
 	if first {
 		return // what waits to be published begins with what would be said here
+	}
+	b.mu.Lock()
+	stream := b.stream
+	b.mu.Unlock()
+	if stream != nil {
+		stream.reconnected()
 	}
 	b.Greet()
 }

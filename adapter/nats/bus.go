@@ -17,6 +17,7 @@ type bus struct {
 	uid     string
 	base    string // subjects of the namespace begin with it
 	adapter *cluster.Adapter
+	log     *stream // nil without one
 
 	closing sync.Once
 }
@@ -25,7 +26,13 @@ type bus struct {
 func (b *Broker) Adapter() adapter.Factory { return b.newAdapter }
 
 func (b *Broker) newAdapter(host adapter.Host) adapter.Adapter {
-	x := &bus{name: host.Namespace(), uid: cluster.NewUID()}
+	x := b.attach(host, nil)
+	return cluster.Watch(x.adapter, x)
+}
+
+// attach gives a namespace its part of the broker, and an adapter.
+func (b *Broker) attach(host adapter.Host, log *stream) *bus {
+	x := &bus{name: host.Namespace(), uid: cluster.NewUID(), log: log}
 	x.token = token(strings.TrimPrefix(x.name, "/"))
 	x.base = b.opts.Prefix + "." + x.token
 	x.inbox = newInbox(b, x.receive)
@@ -45,11 +52,14 @@ func (b *Broker) newAdapter(host adapter.Host) adapter.Adapter {
 	b.out.interest(subscribe, x.base+".to."+x.uid)
 	x.adapter = cluster.New(host, x.uid, x, &b.opts.Cluster)
 	close(ready)
-	return cluster.Watch(x.adapter, x)
+	return x
 }
 
 // Publish implements [cluster.Bus].
 func (x *bus) Publish(m *cluster.Message) error {
+	if x.log != nil && x.log.carries(m) {
+		return x.publishLogged(m)
+	}
 	subject := x.base + ".all"
 	if m.Type == cluster.Broadcast && m.RequestID == "" && len(m.Target.Rooms) == 1 && !isID(m.Target.Rooms[0]) {
 		subject = x.room(m.Target.Rooms[0])
@@ -65,25 +75,30 @@ func (x *bus) Respond(uid string, m *cluster.Message) error {
 func (x *bus) room(name string) string { return x.base + ".room." + token(name) }
 
 func (x *bus) send(subject string, m *cluster.Message) error {
-	var payload []byte
-	if m.Binary() {
-		var err error
-		if payload, err = m.AppendMsgpack(nil); err != nil {
-			return err
-		}
-	} else {
-		payload = m.AppendJSON(nil)
+	payload, err := appendMessage(nil, m)
+	if err != nil {
+		return err
 	}
 	return x.b.out.publish(subject, payload)
 }
 
+func appendMessage(dst []byte, m *cluster.Message) ([]byte, error) {
+	if m.Binary() {
+		return m.AppendMsgpack(dst)
+	}
+	return append(dst, m.AppendJSON(nil)...), nil
+}
+
+func decodeMessage(payload []byte) (*cluster.Message, error) {
+	if len(payload) > 0 && payload[0] == '{' {
+		return cluster.DecodeJSON(payload)
+	}
+	return cluster.DecodeMsgpack(payload)
+}
+
 // receive handles a message.
 func (x *bus) receive(payload []byte) {
-	decode := cluster.DecodeMsgpack
-	if len(payload) > 0 && payload[0] == '{' {
-		decode = cluster.DecodeJSON
-	}
-	m, err := decode(payload)
+	m, err := decodeMessage(payload)
 	if err != nil {
 		x.b.log.Warn("nats: message not understood", "namespace", x.name, "error", err)
 		return

@@ -39,4 +39,10 @@
 // one to the next: it can then also be overtaken by news of the join that went through a third.
 //
 // Messages larger than NATS takes are sent in parts.
+//
+// # JetStream
+//
+// With [Broker.JetStream] instead of [Broker.Adapter], and recovery turned on, events are kept in a stream, and clients come
+// back to any server. Then events reach every server that has the namespace, in one order for all, and those larger than
+// NATS takes are refused; see package adapter, Log. The servers of package embedded have no JetStream.
 package nats

@@ -35,6 +35,7 @@ type task struct {
 	kind    taskKind
 	subject string
 	payload []byte
+	call    func()
 }
 
 type taskKind uint8
@@ -44,6 +45,7 @@ const (
 	subscribe
 	unsubscribe
 	forget // all subjects that begin so
+	inTurn // something else that has its turn
 )
 
 const (
@@ -80,7 +82,7 @@ func (o *outbox) publish(subject string, payload []byte) error {
 		return ErrQueueFull
 	}
 	o.bytes += size
-	o.push(task{publish, subject, payload})
+	o.push(task{kind: publish, subject: subject, payload: payload})
 	return nil
 }
 
@@ -88,7 +90,14 @@ func (o *outbox) publish(subject string, payload []byte) error {
 func (o *outbox) interest(kind taskKind, subject string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.push(task{kind, subject, nil})
+	o.push(task{kind: kind, subject: subject})
+}
+
+// inTurn queues a call, which must not wait, behind what is there.
+func (o *outbox) inTurn(f func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.push(task{kind: inTurn, call: f})
 }
 
 func (o *outbox) push(t task) {
@@ -211,6 +220,8 @@ func (o *outbox) do(nc *gonats.Conn, batch []task) {
 				delete(o.subs, t.subject)
 				_ = sub.Unsubscribe() // fails if the connection was closed
 			}
+		case inTurn:
+			t.call()
 		case forget:
 			for subject, sub := range o.subs {
 				if strings.HasPrefix(subject, t.subject) {
