@@ -132,6 +132,7 @@ func TestSockets(t *testing.T) {
 		here, there := record(views[0]), record(views[1])
 		ada := servers[0].Connect(t, "/", sockeyetest.Auth(user{"Ada"}))
 		bob := servers[1].Connect(t, "/", sockeyetest.Auth(user{"Bob"}))
+		synctest.Wait() // a client knows that it is connected before the server's presence does
 		long := servers[1].Connect(t, "/", sockeyetest.Auth(user{strings.Repeat("x", 200)}))
 		settle()
 		for _, p := range views {

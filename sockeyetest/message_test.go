@@ -162,7 +162,7 @@ Ada in /: of 2 events in any order 1 did not come
 Ada in /: the next event is another one
     expected    said with a sockeyetest_test.line
     received    said(7)
-    difference  unexpected argument of event "said": argument 0 is not what is expected: json: cannot unmarshal JSON number into Go sockeyetest_test.line
+    difference  unexpected argument of event "said": argument 0 is not what is expected: json: unable to unmarshal JSON number into Go sockeyetest_test.line
     connection  connected over websocket, id ID
     history     +0s       connect websocket
                 +0s       connected as ID
