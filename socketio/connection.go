@@ -381,8 +381,8 @@ func (c *connection) join(ns *Namespace, auth jsontext.Value) {
 		c.endAttempt(name)
 		return
 	}
-	if recovered && s.m.log.repeats != nil {
-		s.m.log.repeats.attach(s)
+	if recovered {
+		ns.guardRecovered(s)
 	}
 	if !recovered || c.server.opts.Recovery.RunMiddlewares || s.m.log.shared != nil && s.m.log.shared.foreign {
 		if err := ns.runMiddlewares(s); err != nil {

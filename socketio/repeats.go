@@ -3,6 +3,7 @@ package socketio
 import (
 	"container/list"
 	"context"
+	"reflect"
 	"sync"
 	"time"
 
@@ -39,6 +40,9 @@ type RepeatsOptions struct {
 //
 // What is remembered is in memory. A client that repeats an event after the server was started anew, or on another server
 // of a cluster, or after it was forgotten for one of the limits, has it handled again.
+//
+// A client that comes back to its session is concerned although it passes no middlewares (see [RecoveryOptions]). For one
+// that was on another server before, the middleware must be given to Use as it is, not called by another.
 func DropRepeats(opts *RepeatsOptions) Middleware {
 	r := &repeats{clients: make(map[repeaterKey]*repeater)}
 	if opts != nil {
@@ -53,9 +57,27 @@ func DropRepeats(opts *RepeatsOptions) Middleware {
 	if r.opts.MaxAge <= 0 {
 		r.opts.MaxAge = 24 * time.Hour
 	}
-	return func(_ context.Context, s *Socket) error {
+	return r.middleware
+}
+
+func (r *repeats) middleware(_ context.Context, s *Socket) error {
+	r.attach(s)
+	return nil
+}
+
+// repeatsCode tells the middlewares of DropRepeats from others.
+var repeatsCode = reflect.ValueOf((*repeats)(nil).middleware).Pointer()
+
+// guardRecovered attaches DropRepeats to a socket that may pass no middlewares.
+func (ns *Namespace) guardRecovered(s *Socket) {
+	if r := s.m.log.repeats; r != nil {
 		r.attach(s)
-		return nil
+		return
+	}
+	for _, m := range ns.use.Snapshot() { // its session may come from another server
+		if reflect.ValueOf(*m).Pointer() == repeatsCode {
+			_ = (*m)(s.Context(), s)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sockeye-io/sockeye/adapter"
 	"github.com/sockeye-io/sockeye/event"
 	"github.com/sockeye-io/sockeye/socketio"
 )
@@ -108,6 +109,7 @@ func TestRepeatOfWhatIsBeingHandled(t *testing.T) {
 			q := st.connect()
 			q.join("/", once)
 			q.send(`420["slow"]`)
+			q.sync() // it has been read: the next one is the last
 			r := st.connect()
 			r.join("/", once)
 			r.send(`420["slow"]`)
@@ -145,6 +147,40 @@ func TestRepeatAfterRecovery(t *testing.T) {
 			t.Errorf("handled %d times", len(handled))
 		}
 		q.close()
+	}
+}
+
+// Nor does one that recovers it on another server, where no client has passed them yet.
+func TestRepeatAfterRecoveryElsewhere(t *testing.T) {
+	hub := new(adapter.LogHub)
+	var sites []*site
+	handled := make(chan string, 10)
+	for _, name := range []string{"a", "b"} {
+		st := serve(t, &socketio.Options{Recovery: &socketio.RecoveryOptions{}, Adapter: hub.Adapter})
+		st.io.Use(socketio.DropRepeats(nil))
+		st.io.OnConnection(func(s *socketio.Socket) {
+			s.On("raw", func(ctx context.Context, m *socketio.Message) error { handled <- name; return nil })
+		})
+		sites = append(sites, st)
+	}
+	p := sites[0].connect()
+	p.send("40" + once)
+	_, pid, _ := strings.Cut(p.next(), `"pid":"`)
+	pid, _, _ = strings.Cut(pid, `"`)
+	p.send(`420["raw"]`)
+	p.expect(`430[]`)
+	p.close()
+	q := sites[1].connect()
+	q.send(`40{"pid":"` + pid + `",` + once[1:])
+	if reply := q.next(); !strings.Contains(reply, pid) {
+		t.Fatalf("not recovered: %s", reply)
+	}
+	for range 2 {
+		q.send(`421["raw"]`)
+		q.expect(`431[]`)
+	}
+	if n := len(handled); n != 2 {
+		t.Errorf("handled %d times, want once on each server", n)
 	}
 }
 
