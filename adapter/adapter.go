@@ -5,8 +5,12 @@
 // server sees things never depends on a broker, and a broker that is down harms nobody here. At the other end the
 // adapter of each server hands what it received to its [Host], which does that server's part.
 //
+// An adapter that is a [Log] lets clients come back to another server than they were on. Then it is different: events
+// that can be recovered are put into the log first, and every server, this one too, delivers them when they come back
+// from there.
+//
 // A server that stands alone has no adapter. [Hub] joins servers of one process and is the reference implementation;
-// package adaptertest is the suite that every implementation must pass.
+// package adaptertest is the suite that every implementation must pass. [LogHub] is that of Log.
 package adapter
 
 import (

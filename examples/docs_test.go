@@ -36,6 +36,7 @@ var known = map[string]string{
 	"goredis":     "github.com/redis/go-redis/v9",
 	"http":        "net/http",
 	"httputil":    "net/http/httputil",
+	"json":        "encoding/json",
 	"log":         "log",
 	"net":         "net",
 	"netip":       "net/netip",

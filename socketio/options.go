@@ -88,9 +88,14 @@ type Limits struct {
 //
 // Every other event carries one more argument, a string, that tells the client where it is.
 //
-// A session can be claimed once the server knows that its connection is gone, which takes up to PingInterval and
-// PingTimeout where the network does not say so; a client that is back sooner gets a new session. That is the price of
-// one claim never taking a session from a client that is connected.
+// A client that is back before the server knows that its connection is gone has that one asked for a sign of life, for
+// up to 2 seconds: a connection that is alive keeps its session, and who claimed it gets a new one.
+//
+// With an adapter that is an [adapter.Log], and the same setting on all servers, the client may come back to any of
+// them. Then Emit puts what can be recovered into the log, and returns when it has come back from there and is on its
+// way to the sockets of this server. With an error nobody gets it, unless that is an [adapter.ErrUncertain]: then it
+// may still be delivered, once. Volatile events, those that ask for an acknowledgement, and Broadcast.Local don't go
+// through the log. MaxPackets and MaxBytes then bound what one client is sent that comes back.
 type RecoveryOptions struct {
 	// MaxDisconnection is how long a session is kept. Zero means 2 minutes.
 	MaxDisconnection time.Duration

@@ -11,7 +11,7 @@
 //   - [Broker.Sharded] is what createShardedAdapter of that package speaks: SPUBLISH and SSUBSCRIBE, which a Redis
 //     Cluster does not have to tell all its nodes. It needs Redis 7.
 //   - [Broker.Streams] is what @socket.io/redis-streams-adapter speaks: operations are entries of a stream, which a
-//     server that had lost its connection reads on where it was.
+//     server that had lost its connection reads on where it was. With recovery turned on, clients come back to any server.
 //   - [Broker.Python] is what servers of python-socketio and Flask-SocketIO speak with their RedisManager. With package
 //     bridge, a server is in a cluster of theirs and in one of Node's at the same time.
 //

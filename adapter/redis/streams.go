@@ -22,6 +22,12 @@ import (
 // A server that had no connection for a while goes on where it was, unless more than Options.StreamMaxLen entries have
 // come meanwhile. Unlike Node's, it also puts events that ask for acknowledgements into the stream, so that they don't
 // overtake others.
+//
+// With socketio.Options.Recovery it is an [adapter.Log]: clients come back to any server with what they missed, as far
+// as the stream reaches back. Then every event that can be recovered goes through the stream, also to sockets of this
+// server, and Emit waits until it has come back, for Options.AppendTimeout at most; [adapter.ErrUncertain] says that it
+// may still come. Sessions are kept under the keys sio:session:<pid>, as Node's adapter has them, and their owners beside
+// them. Redis must keep both (maxmemory-policy noeviction). It has not been tried together with Node's adapter.
 func (b *Broker) Streams() adapter.Factory {
 	return func(host adapter.Host) adapter.Adapter {
 		s := &streamed{b: b, uid: cluster.NewUID(), common: b.opts.Prefix + "#" + host.Namespace() + "#"}
