@@ -24,7 +24,8 @@
 // namespace go over one channel there.
 //
 // With Classic and Sharded, Redis keeps nothing: what is published while a server has no connection is lost to the clients of that server.
-// Clients are always served by the server they are connected to, with or without Redis. While Redis can't be reached,
+// Clients are always served by the server they are connected to, with or without Redis, except by Streams with recovery:
+// see there. While Redis can't be reached,
 // operations return [ErrDown]; what had been taken and could not be sent is counted, see [Broker.Stats]. Connections are
 // made again by themselves. Nothing is sent a second time, so nothing arrives twice. A Redis that is silent is noticed
 // after 3 s by who publishes (the ReadTimeout of the options), and after 20 s by who only receives.
