@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sockeye-io/sockeye/client"
@@ -16,6 +17,7 @@ import (
 	"github.com/sockeye-io/sockeye/event"
 	"github.com/sockeye-io/sockeye/socketio"
 	"github.com/sockeye-io/sockeye/socketio/packet"
+	"github.com/sockeye-io/sockeye/sockeyetest"
 )
 
 // The tests of this file run against the real server.
@@ -161,28 +163,26 @@ func TestDialErrors(t *testing.T) {
 
 // The time that a caller gives is for all transports.
 func TestDialSharesItsTime(t *testing.T) {
-	io := socketio.NewServer(nil)
-	defer io.Close()
-	hanging := make(chan struct{})
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Query().Get("transport") == "websocket" {
-			<-hanging
-			return
+	synctest.Test(t, func(t *testing.T) {
+		io := socketio.NewServer(nil)
+		srv := sockeyetest.Start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Query().Get("transport") == "websocket" {
+				<-r.Context().Done()
+				return
+			}
+			io.ServeHTTP(w, r)
+		}), io)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second) // less than AttemptTimeout
+		defer cancel()
+		s, err := client.Dial(ctx, srv.URL(), &client.Options{HTTPClient: srv.HTTP()})
+		if err != nil {
+			t.Fatal(err)
 		}
-		io.ServeHTTP(w, r)
-	}))
-	defer srv.Close()
-	defer close(hanging)
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second) // less than AttemptTimeout
-	defer cancel()
-	s, err := client.Dial(ctx, srv.URL, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Client().Close()
-	if got := s.Client().Transport(); got != "polling" {
-		t.Errorf("connected over %s", got)
-	}
+		defer s.Client().Close()
+		if got := s.Client().Transport(); got != "polling" {
+			t.Errorf("connected over %s", got)
+		}
+	})
 }
 
 func TestOptionsThatAreWrong(t *testing.T) {

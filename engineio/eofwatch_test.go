@@ -31,7 +31,7 @@ func (r *slowReceiver) Closed(reason engineio.CloseReason, _ error) { r.closed <
 // reader is busy: one notification tells of both.
 func TestEndTogetherWithLastMessage(t *testing.T) {
 	r := &slowReceiver{arrived: make(chan string), proceed: make(chan struct{}), closed: make(chan engineio.CloseReason, 1)}
-	server := engineio.NewServer(nil, func(*engineio.Session) engineio.Receiver { return r })
+	server := engineio.NewServer(&engineio.Options{PingInterval: time.Hour}, func(*engineio.Session) engineio.Receiver { return r })
 	defer server.Close()
 	ts := httptest.NewServer(http.HandlerFunc(server.ServeHTTP))
 	defer ts.Close()
@@ -76,7 +76,7 @@ func TestEndTogetherWithLastMessage(t *testing.T) {
 		if reason != engineio.ReasonTransportClose {
 			t.Errorf("closed for %q", reason)
 		}
-	case <-time.After(10 * time.Second): // half the time to the next ping
+	case <-time.After(time.Minute): // much less than the time to the next ping
 		t.Fatal("the end was not noticed")
 	}
 }

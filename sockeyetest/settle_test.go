@@ -78,16 +78,18 @@ func TestSettleWithRecoveryAndRetries(t *testing.T) {
 
 func TestSettleSaysWhoKeepsItBusy(t *testing.T) {
 	srvIO := room(nil)
-	release := make(chan struct{})
+	began, release := make(chan struct{}), make(chan struct{})
 	srvIO.OnConnection(func(s *socketio.Socket) {
-		s.On("wait", func(context.Context, *event.Message) error { <-release; return nil })
+		s.On("wait", func(context.Context, *event.Message) error { close(began); <-release; return nil })
 	})
 	said := failing(t, func(t testing.TB) {
 		srv := sockeyetest.Start(t, srvIO)
-		srv.Patience = 100 * time.Millisecond
 		c := srv.Connect(t, "/")
 		c.MustEmit(t, "wait")
-		t.Cleanup(func() { close(release) })
+		<-began
+		patience := srv.Patience
+		srv.Patience = 100 * time.Millisecond
+		t.Cleanup(func() { srv.Patience = patience; close(release) })
 		c.ExpectNone(t)
 	})
 	if !strings.Contains(said, "does not come to rest: a handler of the client's socket has not returned") {
