@@ -165,6 +165,9 @@ func check(t *testing.T, front string, transports []string, hc *http.Client, wan
 		} else if want {
 			t.Errorf("session lost: %v", err)
 		}
+		if i%2 == 0 {
+			stray(t, front)
+		}
 	}
 	switch {
 	case want && len(homes) < 2:
@@ -172,6 +175,17 @@ func check(t *testing.T, front string, transports []string, hc *http.Client, wan
 	case !want && good == sessions:
 		t.Errorf("all sessions are well, but they can't be")
 	}
+}
+
+// stray makes a request of no session: where every session makes a multiple of three requests, the next one would begin
+// at the same server.
+func stray(t *testing.T, front string) {
+	t.Helper()
+	resp, err := http.Get(front + "/stray")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close() // of no use
 }
 
 // session opens one, calls so many times, and returns the server that it is on.
