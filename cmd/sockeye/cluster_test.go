@@ -309,7 +309,7 @@ func labThrough(t *testing.T, front string) {
 				t.Errorf("a lane of the lab: %d %.80q", status, body)
 			}
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(60 * time.Second):
 		t.Error("the lab does not open")
 	}
 	http.DefaultClient.CloseIdleConnections()

@@ -62,7 +62,7 @@ func (c *console) exit() int {
 	c.t.Helper()
 	select {
 	case <-c.end:
-	case <-time.After(20 * time.Second):
+	case <-time.After(60 * time.Second):
 		c.t.Fatalf("it does not end:\n%q", c.out)
 	}
 	c.cmd.Wait()

@@ -126,7 +126,7 @@ func (p *peer) welcome(s *socketio.Socket) {
 	})
 	s.On("ask", func(ctx context.Context, m *socketio.Message) error {
 		go func() {
-			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 			defer cancel()
 			ack, err := s.EmitWithAck(ctx, "question", "how many?")
 			if err == nil {
@@ -154,7 +154,7 @@ func (p *peer) visit(i int) (auth string, header http.Header) {
 // until waits for something to become true.
 func until(t testing.TB, what string, f func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !f(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); !f(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("not seen: %s", what)
 		}

@@ -41,7 +41,7 @@ func ask(t *testing.T, url, first string, header ...string) (status int, err err
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(60 * time.Second))
 	fmt.Fprintf(conn, "%sGET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%s\r\n", first, address,
 		strings.Join(append(header, ""), "\r\n"))
 	r, err := http.ReadResponse(bufio.NewReader(conn), nil)

@@ -58,7 +58,7 @@ func (s *screen) String() string {
 func (s *screen) waitFor(t testing.TB, pattern string) string {
 	t.Helper()
 	re := regexp.MustCompile(pattern)
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(60 * time.Second)
 	for {
 		if m := re.FindStringSubmatch(s.String()); m != nil {
 			return m[len(m)-1]

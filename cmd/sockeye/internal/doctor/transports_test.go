@@ -65,7 +65,7 @@ func TestOneRequestAtATime(t *testing.T) {
 			next.ServeHTTP(w, r)
 		}
 	})
-	r := examine(t, serve(t, h), Options{Timeout: 500 * time.Millisecond})
+	r := examine(t, serve(t, h), Options{Timeout: 2 * time.Second})
 	expect(t, r, "polling", Problem, "one-request")
 }
 
@@ -86,7 +86,7 @@ func TestPostRefused(t *testing.T) {
 func TestBareEngineIO(t *testing.T) {
 	h := engineio.NewServer(&engineio.Options{Path: "/engine.io/", Logger: slog.New(slog.DiscardHandler)}, func(*engineio.Session) engineio.Receiver { return deaf{} })
 	defer h.Close()
-	r := examine(t, serve(t, h), Options{Path: "/engine.io/", Timeout: time.Second})
+	r := examine(t, serve(t, h), Options{Path: "/engine.io/", Timeout: 3 * time.Second})
 	expect(t, r, "polling", OK, "")
 	expect(t, r, "websocket", OK, "")
 	expect(t, r, "connect", Problem, "connect-silent")
