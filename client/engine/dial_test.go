@@ -177,6 +177,7 @@ func TestBadArguments(t *testing.T) {
 		"scheme":       {"ftp://example.com", engine.Options{}},
 		"no scheme":    {"example.com", engine.Options{}},
 		"no host":      {"http://", engine.Options{}},
+		"no port":      {"http://x:99999", engine.Options{}},
 		"no URL":       {"http://%", engine.Options{}},
 		"transport":    {"http://example.com", engine.Options{Transports: []string{"carrier pigeon"}}},
 		"twice":        {"http://example.com", engine.Options{Transports: []string{"polling", "polling"}}},

@@ -85,6 +85,11 @@ func parseURL(rawURL string) (*url.URL, error) {
 	if u.Host == "" {
 		return nil, fmt.Errorf("engine: %q has no host", u.Redacted())
 	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return nil, fmt.Errorf("engine: %q has no port between 1 and 65535", u.Redacted())
+		}
+	}
 	return u, nil
 }
 

@@ -173,6 +173,7 @@ func TestClientFlags(t *testing.T) {
 	for url, want := range map[string]string{
 		"ftp://x":                  "http, https, ws and wss",
 		"http://":                  "no host",
+		"http://a:99999/":          "ports go from 1 to 65535",
 		"http://a b/":              "can't be understood",
 		"x:1/api/socket.io":        "--path /api/socket.io/",
 		"http://u:secret-token@[/": "can't be understood",
