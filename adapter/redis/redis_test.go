@@ -36,7 +36,7 @@ func startRedis(t testing.TB) *server {
 	if err != nil {
 		skip(t, "redis-server is not installed (apt-get install redis-server)")
 	}
-	dir, err := os.MkdirTemp("", "redis") // t.TempDir is too long for a socket's name
+	dir, err := os.MkdirTemp("", "redis") //nolint:usetesting // t.TempDir is too long for a socket's name
 	if err != nil {
 		t.Fatal(err)
 	}

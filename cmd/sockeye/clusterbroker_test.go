@@ -30,7 +30,7 @@ func TestClusterByBroker(t *testing.T) {
 		if err != nil {
 			t.Skip("redis-server is not installed (apt-get install redis-server)")
 		}
-		dir, err := os.MkdirTemp("", "redis") // t.TempDir is too long for a socket's name
+		dir, err := os.MkdirTemp("", "redis") //nolint:usetesting // t.TempDir is too long for a socket's name
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -31,7 +31,7 @@ const patience = time.Minute
 func startRedis(t testing.TB) string {
 	t.Helper()
 	bin := kit.Need(t, "redis-server")
-	dir, err := os.MkdirTemp("", "redis") // t.TempDir is too long for the name of a socket
+	dir, err := os.MkdirTemp("", "redis") //nolint:usetesting // t.TempDir is too long for the name of a socket
 	if err != nil {
 		t.Fatal(err)
 	}
